@@ -1,0 +1,30 @@
+from . import data as data
+from . import plotting as plotting
+from ._signal_methods import register, unregister
+from ._version import __version__
+from .models.io import load_model
+from .models.orientation import OrientationModel
+from .models.train import train_orientation_model
+from .signals import LazyMLOrientationMap, MLOrientationMap
+from .simulation.library import RockingLibrary
+from .simulation.rocking import simulate_rocking, simulate_rocking_ensemble
+from .specs import Beam, DiskLattice, NoiseModel
+
+__all__ = [
+    "Beam",
+    "DiskLattice",
+    "LazyMLOrientationMap",
+    "MLOrientationMap",
+    "NoiseModel",
+    "OrientationModel",
+    "RockingLibrary",
+    "__version__",
+    "data",
+    "load_model",
+    "plotting",
+    "register",
+    "simulate_rocking",
+    "simulate_rocking_ensemble",
+    "train_orientation_model",
+    "unregister",
+]

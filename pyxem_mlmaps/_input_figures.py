@@ -1,0 +1,229 @@
+"""Figures of what goes into a map: the disk lattice, the rocking library, the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pyxem_mlmaps._panels import draw_map, draw_pattern, hkl_label, new_grid, robust_limit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from pyxem_mlmaps.specs import DiskLattice
+
+
+def plot_lattice(
+    lattice: DiskLattice,
+    pattern: Any = None,
+    labels: bool = False,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw the disks, and the vectors g1 and g2, on a pattern.
+
+    Parameters
+    ----------
+    lattice
+        The disks, in pixels.
+    pattern
+        (ky, kx) array, or a HyperSpy signal whose mean over the scan is taken; drawn on a
+        logarithmic grey scale. None draws the disks alone.
+    labels
+        Whether to write each disk's two indices.
+    ax
+        matplotlib axes to draw into. None makes a new figure.
+
+    Returns
+    -------
+    figure
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps import DiskLattice
+    >>> from pyxem_mlmaps.plotting import plot_lattice
+    >>> lattice = DiskLattice((64, 64), (0, 30), (30, 0), [(0, 0), (1, 0), (0, 1)], 8)
+    >>> figure = plot_lattice(lattice, labels=True)
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.collections import EllipseCollection
+
+    if ax is None:
+        figure, ax = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
+    else:
+        figure = ax.figure
+    positions = lattice.positions
+    if pattern is None:
+        low, high = positions.min(axis=0), positions.max(axis=0)
+        margin = 1.5 * lattice.radius
+        ax.set_xlim(low[1] - margin, high[1] + margin)
+        ax.set_ylim(high[0] + margin, low[0] - margin)
+        ax.set_aspect("equal")
+    else:
+        draw_pattern(ax, pattern)
+    width = np.full(len(lattice), 2 * lattice.radius)
+    circles = EllipseCollection(
+        width,
+        width,
+        np.zeros(len(lattice)),
+        units="xy",
+        offsets=positions[:, ::-1],
+        offset_transform=ax.transData,
+        facecolors="none",
+        edgecolors="#0072B2",
+        linewidths=1.2,
+    )
+    ax.add_collection(circles, autolim=False)
+    for name, colour in (("g1", "#D55E00"), ("g2", "#009E73")):
+        _draw_vector(ax, lattice, name, colour)
+    if labels:
+        size = _label_size(ax, lattice.radius)
+        for (i, j), (y, x) in zip(lattice.indices, positions, strict=True):
+            text = ax.text(x, y, f"{i} {j}", ha="center", va="center", fontsize=size, zorder=5)
+            _outline(text)
+    ax.set(xlabel="kx (px)", ylabel="ky (px)")
+    return figure
+
+
+def _draw_vector(ax: Axes, lattice: DiskLattice, name: str, colour: str) -> None:
+    origin, g = np.asarray(lattice.origin), np.asarray(getattr(lattice, name))
+    other = np.asarray(lattice.g2 if name == "g1" else lattice.g1)
+    arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", xy=(origin + g)[::-1], xytext=origin[::-1], arrowprops=arrow)
+    # Between four disks, on the side where the other vector is not.
+    y, x = origin + g / 2 - 0.3 * other
+    text = ax.text(x, y, name, color=colour, ha="center", va="center", weight="bold", zorder=6)
+    _outline(text)
+
+
+def _label_size(ax: Axes, radius: float) -> float:
+    """Points, so that a label of two indices is about as wide as a disk."""
+    ax.figure.canvas.draw()
+    pixels = abs(ax.transData.transform((radius, 0))[0] - ax.transData.transform((0, 0))[0])
+    return float(np.clip(pixels * 72 / ax.figure.dpi * 0.75, 5, 11))
+
+
+def _outline(text: Any) -> None:
+    from matplotlib.patheffects import withStroke
+
+    text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+
+
+def plot_rocking(
+    library: Any,
+    thickness: float | None = None,
+    n: int = 12,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw rocking maps, intensity against tilt, of the strongest reflections.
+
+    Parameters
+    ----------
+    library
+        A ``RockingLibrary``, or anything with ``intensities`` (n_tilt_x, n_tilt_y, n_thickness,
+        n_disk), ``tilt_x`` and ``tilt_y`` (degrees), ``thickness`` (nm) and ``indices``.
+    thickness
+        The library's nearest thickness is drawn, in nm. None takes the middle one.
+    n
+        How many reflections, the strongest on average first.
+    figsize
+        Width and height in inches.
+
+    Returns
+    -------
+    figure
+        One panel per reflection, each on its own scale from zero; tilt_x to the right, tilt_y
+        downwards as on the detector.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from types import SimpleNamespace
+    >>> from pyxem_mlmaps.plotting import plot_rocking
+    >>> tilts = np.linspace(-0.5, 0.5, 11)
+    >>> library = SimpleNamespace(
+    ...     intensities=np.random.rand(11, 11, 2, 3), tilt_x=tilts, tilt_y=tilts,
+    ...     thickness=np.array([50.0, 60.0]), indices=np.array([[0, 0], [1, 0], [0, 1]]),
+    ... )
+    >>> figure = plot_rocking(library, thickness=60, n=3)
+    """
+    thicknesses = np.atleast_1d(np.asarray(library.thickness, dtype=float))
+    if n < 1:
+        raise ValueError(f"n={n} is not valid: at least one reflection must be drawn.")
+    wanted = thicknesses[len(thicknesses) // 2] if thickness is None else float(thickness)
+    level = int(np.argmin(np.abs(thicknesses - wanted)))
+    maps = np.asarray(library.intensities[:, :, level, :], dtype=float)
+    strongest = np.argsort(np.nanmean(maps, axis=(0, 1)))[::-1][:n]
+    x, y = (np.asarray(t, dtype=float) for t in (library.tilt_x, library.tilt_y))
+    half_x, half_y = (np.ptp(t) / max(len(t) - 1, 1) / 2 or 0.5 for t in (x, y))
+    extent = (x.min() - half_x, x.max() + half_x, y.max() + half_y, y.min() - half_y)
+    columns = min(4, len(strongest))
+    rows = -(-len(strongest) // columns)
+    aspect = abs(extent[2] - extent[3]) / abs(extent[1] - extent[0])
+    figure, grid = new_grid(rows, columns, aspect, figsize)
+    for ax in grid.flat[len(strongest) :]:
+        ax.set_axis_off()
+    for position, (ax, disk) in enumerate(zip(grid.flat, strongest, strict=False)):
+        image = maps[:, :, disk].T
+        _, high = robust_limit(image, 100)
+        label = hkl_label(np.asarray(library.indices)[disk])
+        draw_map(ax, image, extent, label, cmap="viridis", vmin=0, vmax=high)
+        if position % columns == 0:
+            ax.set_ylabel("Tilt y (°)")
+        if position + columns >= len(strongest):
+            ax.set_xlabel("Tilt x (°)")
+    figure.suptitle(f"Intensity at {thicknesses[level]:g} nm")
+    return figure
+
+
+def plot_training(
+    history: Mapping[str, Sequence[float]], figsize: tuple[float, float] | None = None
+) -> Figure:
+    """Draw how the errors fell during training.
+
+    Parameters
+    ----------
+    history
+        Lists ``step``, ``learning_rate``, and the root-mean-square validation errors
+        ``error_tilt_x``, ``error_tilt_y`` (degrees) and ``error_thickness`` (nm).
+    figsize
+        Width and height in inches.
+
+    Returns
+    -------
+    figure
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps.plotting import plot_training
+    >>> history = {"step": [1, 10, 100], "learning_rate": [1e-3, 1e-3, 1e-4]}
+    >>> errors = {"error_tilt_x": [0.1, 0.01, 2e-3], "error_tilt_y": [0.1, 0.02, 2e-3]}
+    >>> figure = plot_training({**history, **errors, "error_thickness": [5, 1, 0.2]})
+    """
+    import matplotlib.pyplot as plt
+
+    needed = ("step", "learning_rate", "error_tilt_x", "error_tilt_y", "error_thickness")
+    missing = [name for name in needed if name not in history]
+    if missing:
+        raise ValueError(f"history: {missing} missing, it must hold the lists {list(needed)}.")
+    figure, grid = plt.subplots(1, 3, figsize=figsize or (10, 3.2), layout="constrained")
+    step = np.asarray(history["step"], dtype=float)
+    panels = (
+        ("RMS tilt error (°)", {"error_tilt_x": "tilt x", "error_tilt_y": "tilt y"}),
+        ("RMS thickness error (nm)", {"error_thickness": "thickness"}),
+        ("Learning rate", {"learning_rate": "learning rate"}),
+    )
+    for ax, (title, curves) in zip(grid, panels, strict=True):
+        for (name, label), colour in zip(curves.items(), ("#0072B2", "#D55E00"), strict=False):
+            values = np.asarray(history[name], dtype=float)
+            ax.plot(step, values, label=label, color=colour, marker=".", markersize=4)
+        ax.set_title(title, fontsize="medium")
+        ax.set(xlabel="Step", yscale="log")
+        if step.size and step.min() > 0 and step.max() > 10 * step.min():
+            ax.set_xscale("log")
+        ax.grid(which="major", alpha=0.3)
+        if len(curves) > 1:
+            ax.legend(frameon=False)
+    return figure

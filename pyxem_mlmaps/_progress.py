@@ -1,0 +1,101 @@
+"""Progress bars and schedulers: the rim where computations meet the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+__all__ = ["compute", "limit_threads", "progress", "wants_progress"]
+
+
+def wants_progress(show_progressbar: bool | None) -> bool:
+    """None follows HyperSpy's preference, as everywhere in HyperSpy."""
+    if show_progressbar is None:
+        import hyperspy.api as hs
+
+        return bool(hs.preferences.General.show_progressbar)
+    return bool(show_progressbar)
+
+
+def progress(
+    items: Iterable[T], text: str, show_progressbar: bool | None = None, total: int | None = None
+) -> Iterator[T]:
+    """Iterate with a bar."""
+    from tqdm.auto import tqdm
+
+    disable = not wants_progress(show_progressbar)
+    yield from tqdm(items, desc=text, total=total, disable=disable)
+
+
+@contextmanager
+def limit_threads(threads: int = 1) -> Iterator[None]:
+    """Keep BLAS to ``threads`` while dask runs its own workers: no oversubscription."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        yield
+
+
+def compute(
+    *arrays: Any,
+    show_progressbar: bool | None = None,
+    num_workers: int | None = None,
+    text: str = "Computing",
+) -> tuple[Any, ...]:
+    """Compute dask objects together, with a progress bar.
+
+    A ``dask.distributed`` client is used where there is one, with distributed's own bar;
+    otherwise the threaded scheduler with ``num_workers`` threads.
+    """
+    import dask
+
+    client = _client()
+    if client is not None:
+        futures = client.compute(list(arrays))
+        if wants_progress(show_progressbar):
+            from distributed import progress as distributed_progress
+
+            distributed_progress(futures)
+        return tuple(client.gather(futures))
+    options: dict[str, Any] = {} if num_workers is None else {"num_workers": num_workers}
+    with limit_threads(1):
+        if not wants_progress(show_progressbar):
+            return dask.compute(*arrays, scheduler="threads", **options)
+        with _tqdm_callback(text):
+            return dask.compute(*arrays, scheduler="threads", **options)
+
+
+def _client() -> Any:
+    import sys
+
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import default_client
+
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def _tqdm_callback(text: str) -> Any:
+    from dask.callbacks import Callback
+    from tqdm.auto import tqdm
+
+    class Bar(Callback):
+        """One bar for the whole graph, counted in tasks."""
+
+        def _start_state(self, dsk: Any, state: Any) -> None:
+            total = sum(len(state[k]) for k in ("ready", "waiting", "running", "finished"))
+            self.bar = tqdm(total=total, desc=text)
+
+        def _posttask(self, *args: Any) -> None:
+            self.bar.update(1)
+
+        def _finish(self, *args: Any) -> None:
+            self.bar.close()
+
+    return Bar()

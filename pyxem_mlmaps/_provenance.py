@@ -1,0 +1,109 @@
+"""Which model, lattice and crystal made a result: kept in its metadata, saved with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Provenance"]
+
+_NODE = "MLOrientationMap"
+
+
+class Provenance:
+    """Mixin for HyperSpy signals: reads and writes ``metadata.MLOrientationMap``."""
+
+    metadata: Any
+
+    def set_provenance(
+        self,
+        card: Mapping[str, Any],
+        lattice: Mapping[str, Any],
+        base_rotation: Sequence[float] | None,
+        phase: Mapping[str, Any] | None,
+        versions: Mapping[str, str],
+    ) -> None:
+        """Record which model, lattice and crystal made this map; it is saved with the data.
+
+        Parameters
+        ----------
+        card
+            The model card.
+        lattice
+            :meth:`pyxem_mlmaps.DiskLattice.to_dict` of the lattice that was read out.
+        base_rotation
+            Quaternion (4 numbers, scalar first) of the orientation at zero tilt, or None.
+        phase
+            The crystal as plain values: ``name``, ``space_group``, ``point_group``, ``lattice``
+            (a, b, c in Å, angles in degrees), ``symbols``, ``positions``, ``occupancy``, ``sigma``.
+            None if the model was trained from bare arrays.
+        versions
+            Package names and versions.
+        """
+        if base_rotation is not None and np.shape(base_rotation) != (4,):
+            raise ValueError(
+                f"base_rotation={base_rotation!r} is not valid: give one quaternion of four "
+                "numbers, the scalar first, or None."
+            )
+        items = {
+            "card": card,
+            "lattice": lattice,
+            "base_rotation": base_rotation,
+            "phase": phase,
+            "versions": versions,
+            "orientation_known": base_rotation is not None and phase is not None,
+        }
+        self.metadata.set_item(_NODE, {})
+        for key, value in items.items():
+            if value is not None:
+                self.metadata.set_item(f"{_NODE}.{key}", _plain(value))
+
+    @property
+    def model_card(self) -> dict[str, Any]:
+        """Card of the model that made the map; empty if none was recorded."""
+        return self._provenance("card") or {}
+
+    @property
+    def lattice(self) -> dict[str, Any]:
+        """Disk lattice as :meth:`pyxem_mlmaps.DiskLattice.to_dict` gives it."""
+        return self._provenance("lattice") or {}
+
+    @property
+    def base_rotation(self) -> list[float] | None:
+        """Quaternion of the orientation at zero tilt, or None."""
+        value = self._provenance("base_rotation")
+        return None if value is None else [float(v) for v in value]
+
+    @property
+    def phase(self) -> dict[str, Any] | None:
+        """The crystal as plain values, or None."""
+        return self._provenance("phase")
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that made the map."""
+        return self._provenance("versions") or {}
+
+    @property
+    def orientation_known(self) -> bool:
+        """Whether base rotation and phase are recorded, so that rotations can be given."""
+        return bool(self._provenance("orientation_known"))
+
+    def _provenance(self, key: str) -> Any:
+        value = self.metadata.get_item(f"{_NODE}.{key}", default=None)
+        return value.as_dictionary() if hasattr(value, "as_dictionary") else value
+
+
+def _plain(value: Any) -> Any:
+    """Dicts, lists, numbers and strings only: what survives .hspy and .zspy."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items() if v is not None}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
