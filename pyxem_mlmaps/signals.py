@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import hyperspy.signals
@@ -131,6 +132,16 @@ class MLOrientationMap(Provenance, Signal1D):
                 f"the signal axis has {size} points, but an orientation map has {len(CHANNELS)} "
                 f"channels ({', '.join(CHANNELS)}). Do not slice it with isig: use "
                 "channel(name) on the whole map."
+            )
+
+    def warn_of_bad_points(self) -> None:
+        """Warn with a count if scan points have no answer; the rest of the map stands."""
+        bad = int(np.isnan(self.data[..., 0]).sum())
+        if bad:
+            warnings.warn(
+                f"{bad} of {self.data[..., 0].size} scan points could not be evaluated (missing, "
+                "negative, saturated or empty disks) and are NaN.",
+                stacklevel=2,
             )
 
     # ---- results ----------------------------------------------------------------------------
@@ -273,6 +284,12 @@ class LazyMLOrientationMap(LazySignal, MLOrientationMap):
         return MLOrientationMap.plot(self, *args, **kwargs)
 
     plot.__doc__ = MLOrientationMap.plot.__doc__
+
+    def compute(self, *args: Any, **kwargs: Any) -> None:
+        """Compute in place as every lazy signal does, then count points without an answer."""
+        super().compute(*args, **kwargs)
+        if self.data.shape[-1] == len(CHANNELS):
+            MLOrientationMap.warn_of_bad_points(self)
 
 
 def _title(name: str) -> str:

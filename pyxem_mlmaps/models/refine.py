@@ -165,7 +165,8 @@ def fit_patterns(
         _linear_start(data[m], use, values, background, precision, normal, right, linear)
         damping = 1e-3
         done = False
-        for _ in range(max_steps):
+        for iteration in range(max_steps + 1):
+            done = done or iteration == max_steps
             cost = 0.0
             normal[:, :] = 0
             right[:] = 0
@@ -234,7 +235,6 @@ def fit_patterns(
                     break
                 damping *= 8
             if not accepted:
-                done = True
                 break
             damping = max(damping * 0.15, 1e-9)
             u[:] = trial

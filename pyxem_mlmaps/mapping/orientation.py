@@ -1,0 +1,237 @@
+"""``ml_orientation_map``: block by block from patterns to tilt and thickness."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pyxem_mlmaps import conventions
+from pyxem_mlmaps._progress import compute
+from pyxem_mlmaps._version import __version__
+from pyxem_mlmaps.mapping.checks import check_calibration, in_plane_transform, order_lattice
+from pyxem_mlmaps.mapping.intensity import Windows, disk_intensities, disk_windows, find_shifts
+from pyxem_mlmaps.specs import DiskLattice
+
+if TYPE_CHECKING:
+    from pyxem.signals import Diffraction2D
+
+    from pyxem_mlmaps.models.orientation import OrientationModel
+    from pyxem_mlmaps.signals import MLOrientationMap
+
+__all__ = ["extract_intensities", "map_orientation"]
+
+Float = NDArray[np.floating]
+
+NEGATIVE = -0.2
+"""A disk below this fraction of the mean disk makes its pattern unusable: no noise does that."""
+DESCAN_REACH = 6
+BLOCK_BYTES = 2**25
+
+
+def map_orientation(
+    signal: Diffraction2D,
+    model: OrientationModel,
+    lattice: DiskLattice,
+    check: Literal["raise", "warn"] = "raise",
+    lazy_output: bool | None = None,
+    show_progressbar: bool | None = None,
+    num_workers: int | None = None,
+    background: Literal["none", "local"] = "none",
+    descan: ArrayLike | Literal["direct_beam"] | None = None,
+    refine: bool = True,
+    batch_size: int = 4096,
+) -> MLOrientationMap:
+    """Map tilt and thickness; see ``Diffraction2D.ml_orientation_map`` for everything."""
+    from pyxem_mlmaps.signals import LazyMLOrientationMap, MLOrientationMap
+
+    lattice = _checked(signal, model, lattice, check)
+    if background not in ("none", "local"):
+        raise ValueError(f"background={background!r}: 'none' or 'local' is allowed.")
+    turn = np.eye(2)
+    if model.card.vectors is not None:
+        turn, _, _ = in_plane_transform(model, lattice)
+    read = _Reader(lattice, signal.data.shape[-2:], background, signal.data.dtype)
+    allow_dead = model.noise.dead_disks > 0
+
+    def block_map(block: NDArray, shifts: NDArray | None = None) -> NDArray[np.float64]:
+        scan = block.shape[:-2]
+        intensities = read(block.reshape(-1, *block.shape[-2:]), shifts)
+        values = model.predict(_usable(intensities, allow_dead), refine, batch_size).stack()
+        values[:, 0:2] = values[:, 0:2] @ turn.T
+        values[:, 3:5] = np.sqrt(values[:, 3:5] ** 2 @ (turn**2).T)
+        return values.reshape(*scan, 7)
+
+    data = _map_blocks(block_map, signal, descan, 7)
+    lazy = signal._lazy if lazy_output is None else bool(lazy_output)
+    if not lazy:
+        (data,) = compute(
+            data, show_progressbar=show_progressbar, num_workers=num_workers, text="Orientation"
+        )
+    axes = [a.get_axis_dictionary() for a in signal.axes_manager.navigation_axes[::-1]]
+    axes.append({"name": "channel", "size": 7, "navigate": False})
+    result = (LazyMLOrientationMap if lazy else MLOrientationMap)(data, axes=axes)
+    _describe(result, signal, model, lattice, turn)
+    if not lazy:
+        result.warn_of_bad_points()
+    return result
+
+
+def extract_intensities(
+    signal: Diffraction2D,
+    lattice: DiskLattice,
+    background: Literal["none", "local"] = "none",
+    descan: ArrayLike | Literal["direct_beam"] | None = None,
+    show_progressbar: bool | None = None,
+    num_workers: int | None = None,
+) -> Float:
+    """Disk intensities of every pattern, (scan y, scan x, n_disk), in counts.
+
+    What ``ml_orientation_map`` gives to its model; NaN for disks off the detector or saturated.
+    """
+    lattice.check_fits(signal.data.shape[-2:])
+    read = _Reader(lattice, signal.data.shape[-2:], background, signal.data.dtype)
+
+    def block_map(block: NDArray, shifts: NDArray | None = None) -> Float:
+        values = read(block.reshape(-1, *block.shape[-2:]), shifts)
+        return values.reshape(*block.shape[:-2], -1)
+
+    data = _map_blocks(block_map, signal, descan, len(lattice))
+    return compute(
+        data, show_progressbar=show_progressbar, num_workers=num_workers, text="Intensities"
+    )[0]
+
+
+class _Reader:
+    """Reads the disk intensities of a stack of patterns."""
+
+    def __init__(
+        self, lattice: DiskLattice, shape: tuple[int, int], background: str, dtype: np.dtype
+    ) -> None:
+        self.lattice = lattice
+        self.windows, self.rings = disk_windows(lattice, tuple(shape))
+        self.local = background == "local"
+        if self.local and self.rings.area.min() == 0:
+            raise ValueError(
+                "background='local': no pixels lie between the disks; they are too close. Use "
+                "background='none' and a model trained with NoiseModel(background=...)."
+            )
+        self.saturation = float(np.iinfo(dtype).max) if dtype.kind in "iu" else np.inf
+
+    def __call__(self, patterns: NDArray, shifts: NDArray | None) -> Float:
+        if patterns.dtype.byteorder == ">":
+            patterns = patterns.astype(patterns.dtype.newbyteorder("="))
+        if patterns.dtype == np.float16 or patterns.dtype.kind == "b":
+            patterns = patterns.astype(np.float32)
+        if shifts is None:
+            shifts = np.zeros((len(patterns), 2), dtype=np.int64)
+        elif shifts.size == 0:
+            shifts = find_shifts(
+                patterns, np.asarray(self.lattice.origin), self.lattice.radius, DESCAN_REACH
+            )
+        sums = self._sum(patterns, shifts.reshape(-1, 2), self.windows)
+        if self.local:
+            rings = self._sum(patterns, shifts.reshape(-1, 2), self.rings)
+            sums -= rings / self.rings.area * self.windows.area
+        return sums
+
+    def _sum(self, patterns: NDArray, shifts: NDArray, windows: Windows) -> Float:
+        sums = np.empty((len(patterns), len(windows.area)))
+        disk_intensities(patterns, shifts, *windows[:4], self.saturation, sums)
+        return sums
+
+
+def _usable(intensities: Float, allow_dead: bool) -> Float:
+    """Patterns with missing disks (unless the model knows dead disks) or negative ones are NaN."""
+    bad = np.zeros(len(intensities), dtype=bool)
+    if not allow_dead:
+        bad |= ~np.isfinite(intensities).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        mean = np.nanmean(np.where(np.isfinite(intensities), intensities, 0), axis=1)
+        bad |= (np.nan_to_num(intensities, nan=0.0) < NEGATIVE * mean[:, None]).any(axis=1)
+    return np.where(bad[:, None], np.nan, intensities)
+
+
+def _checked(signal: Any, model: Any, lattice: DiskLattice, check: Any) -> DiskLattice:
+    if np.issubdtype(signal.data.dtype, np.complexfloating):
+        raise TypeError(
+            f"the signal's data are complex ({signal.data.dtype}); intensities are real: use "
+            "abs(s) ** 2 if these are wave amplitudes."
+        )
+    n = signal.axes_manager.navigation_dimension
+    if n > 2:
+        raise ValueError(
+            f"the signal has {n} navigation dimensions; 0, 1 or 2 can be mapped. Take one slice "
+            "of the others with s.inav first."
+        )
+    if not isinstance(lattice, DiskLattice):
+        raise TypeError(f"lattice is a {type(lattice).__name__}; a DiskLattice is needed.")
+    lattice = order_lattice(model, lattice)
+    lattice.check_fits(signal.data.shape[-2:])
+    check_calibration(signal, model, lattice, check)
+    return lattice
+
+
+def _map_blocks(function: Any, signal: Any, descan: Any, n_channel: int) -> Any:
+    """``function`` over blocks of whole patterns, scan chunks as they are stored."""
+    import dask.array as da
+
+    data = signal.data
+    scan = data.shape[:-2]
+    if not hasattr(data, "dask"):
+        per_block = max(1, BLOCK_BYTES // max(int(np.prod(data.shape[-2:])) * data.itemsize, 1))
+        rows = max(1, per_block // max(int(np.prod(scan[1:])), 1)) if scan else 1
+        data = da.from_array(data, chunks=(rows, *data.shape[1:]) if scan else data.shape)
+    data = data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
+    n = data.ndim
+    options = {
+        "dtype": np.float64,
+        "drop_axis": [n - 2, n - 1],
+        "new_axis": [n - 2],
+        "chunks": (*data.chunks[:-2], (n_channel,)),
+        "meta": np.empty((0,) * (n - 1)),
+    }
+    if descan is None:
+        return da.map_blocks(function, data, **options)
+    if isinstance(descan, str):
+        if descan != "direct_beam":
+            raise ValueError(f"descan={descan!r}: an array, 'direct_beam' or None is allowed.")
+        return da.map_blocks(function, data, shifts=np.empty((0, 2), dtype=np.int64), **options)
+    shifts = np.asarray(getattr(descan, "data", descan), dtype=float)
+    if shifts.shape != (*scan, 2) or not np.all(np.isfinite(shifts)):
+        raise ValueError(
+            f"descan has shape {shifts.shape}; {(*scan, 2)} is needed: finite (y, x) shifts in "
+            "pixels for every scan point."
+        )
+    shifts = np.round(shifts).astype(np.int64)
+    moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
+    return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
+
+
+def _describe(result: Any, signal: Any, model: Any, lattice: DiskLattice, turn: Float) -> None:
+    """Provenance and title; the base rotation is the library's, turned as the pattern is."""
+    card = model.card
+    base = card.base_rotation
+    if base is not None:
+        from orix.quaternion import Rotation
+
+        matrix = np.eye(3)
+        matrix[:2, :2] = turn
+        library = conventions.rotation_to_detector_matrix(Rotation(np.asarray(base)))
+        turned = conventions.detector_matrix_to_rotation(matrix @ library.reshape(3, 3))
+        base = turned.data.ravel().tolist()
+    result.set_provenance(
+        card=card.to_dict(),
+        lattice=lattice.to_dict(),
+        base_rotation=base,
+        phase=card.crystal,
+        versions={
+            "pyxem_mlmaps": __version__,
+            "hyperspy": version("hyperspy"),
+            "pyxem": version("pyxem"),
+        },
+    )
+    title = signal.metadata.get_item("General.title", default="")
+    result.metadata.General.title = f"Orientation map of {title}" if title else "Orientation map"
