@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.mapping.mean_pattern import calibration_of
 from pyxem_mlmaps.specs import Beam, DiskLattice
 
-__all__ = ["Calibration", "check_calibration", "in_plane_transform", "order_lattice"]
+__all__ = ["check_calibration", "in_plane_transform", "order_lattice"]
 
 Float = NDArray[np.floating]
 ENERGY_TOLERANCE = 0.005
 ANGLE_TOLERANCE = 0.03
 SCALE_TOLERANCE = 0.03
 RADIUS_TOLERANCE = 0.12
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What a signal's metadata say; None where they say nothing.
-
-    ``energy`` keV, ``convergence_angle`` mrad, ``scale`` Å⁻¹ per pixel.
-    """
-
-    energy: float | None
-    convergence_angle: float | None
-    scale: float | None
-
-    @classmethod
-    def of(cls, signal: Any) -> Calibration:
-        """Read from ``metadata.Acquisition_instrument.TEM`` and the signal axes."""
-        node = "Acquisition_instrument.TEM."
-        energy = signal.metadata.get_item(node + "beam_energy", default=None)
-        angle = signal.metadata.get_item(node + "convergence_angle", default=None)
-        axis = signal.axes_manager.signal_axes[0]
-        scale = _inverse_angstrom(str(axis.units), float(axis.scale), energy)
-        return cls(
-            None if energy is None else float(energy),
-            None if angle is None else float(angle),
-            scale,
-        )
-
-
-def _inverse_angstrom(units: str, scale: float, energy: float | None) -> float | None:
-    """Scale in Å⁻¹ per pixel for the units in use: Å⁻¹, nm⁻¹ (any spelling), mrad, rad."""
-    plain = units.lower().replace(" ", "").replace("$", "").replace("{", "").replace("}", "")
-    inverse = any(sign in plain for sign in ("1/", "^-1", "⁻¹", "-1"))
-    if inverse and ("å" in plain or "a" in plain.replace("rad", "")):
-        return scale
-    if inverse and "nm" in plain:
-        return scale / 10
-    if plain in ("mrad", "rad") and energy:
-        return scale * (1e-3 if plain == "mrad" else 1.0) / Beam(float(energy), 0).wavelength
-    return None
 
 
 def check_calibration(
@@ -71,18 +32,18 @@ def check_calibration(
     """
     if check not in ("raise", "warn"):
         raise ValueError(f"check={check!r}: 'raise' or 'warn' is allowed.")
-    card, found = model.card, Calibration.of(signal)
+    card = model.card
     wrong = []
     if card.energy is not None:
-        wrong += _compare("beam energy", found.energy, card.energy, "keV", ENERGY_TOLERANCE,
+        wrong += _compare("beam energy", _stated(signal, "beam_energy"), card.energy, "keV", ENERGY_TOLERANCE,
                           "s.metadata.Acquisition_instrument.TEM.beam_energy")  # fmt: skip
     if card.convergence_angle is not None:
-        wrong += _compare("convergence angle", found.convergence_angle, card.convergence_angle,
+        wrong += _compare("convergence angle", _stated(signal, "convergence_angle"), card.convergence_angle,
                           "mrad", ANGLE_TOLERANCE,
                           "s.metadata.Acquisition_instrument.TEM.convergence_angle")  # fmt: skip
     if card.vectors is not None:
         _, pixels_per_unit, _ = in_plane_transform(model, lattice)
-        wrong += _compare("scale of the diffraction axes", found.scale, 1 / pixels_per_unit,
+        wrong += _compare("scale of the diffraction axes", calibration_of(signal).scale, 1 / pixels_per_unit,
                           "Å⁻¹/px (from the lattice)", SCALE_TOLERANCE,
                           "the signal axes' scale and units")  # fmt: skip
         if card.energy is not None and card.convergence_angle is not None:
@@ -100,6 +61,11 @@ def check_calibration(
             message + " Correct the calibration or train for this beam; check='warn' goes on."
         )
     warnings.warn(message, stacklevel=4)
+
+
+def _stated(signal: Any, name: str) -> float | None:
+    value = signal.metadata.get_item(f"Acquisition_instrument.TEM.{name}", default=None)
+    return None if value is None else float(value)
 
 
 def _compare(

@@ -1,4 +1,4 @@
-"""Disk intensities of patterns: sums over pixel windows, read in place without a copy of the frame."""
+"""Disk intensities of patterns: sums over pixel windows, read in place."""
 
 from __future__ import annotations
 

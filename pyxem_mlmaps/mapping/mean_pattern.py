@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps.specs import Beam
 
 __all__ = ["Calibration", "calibration_of", "mean_pattern", "units_to_inverse_angstrom"]
@@ -89,8 +89,7 @@ def mean_pattern(
     max_patterns
         Every k-th scan point along each scan axis is taken, with the least k that will do.
     show_progressbar
-        For lazy signals; None follows HyperSpy's preference. With a dask.distributed client
-        there is no bar: look at its dashboard.
+        For lazy signals; None follows HyperSpy's preference.
 
     Returns
     -------
@@ -127,18 +126,5 @@ def mean_pattern(
     data = data[tuple(slice(min(step // 2, n - 1), None, step) for n in scan)]
     mean = data.mean(axis=tuple(range(len(scan))), dtype=float) if scan else data
     if hasattr(mean, "compute"):
-        with _progress(show_progressbar):
-            mean = mean.compute()
+        (mean,) = compute(mean, show_progressbar=show_progressbar, text="Mean pattern")
     return np.asarray(mean, dtype=float)
-
-
-def _progress(show: bool | None) -> Any:
-    """HyperSpy's bar for dask; none with dask.distributed, whose callbacks differ."""
-    from dask.base import get_scheduler
-    from hyperspy.api import preferences
-    from tqdm.dask import TqdmCallback
-
-    show = preferences.General.show_progressbar if show is None else show
-    scheduler = get_scheduler()
-    distributed = scheduler is not None and "distributed" in getattr(scheduler, "__module__", "")
-    return TqdmCallback(desc="mean pattern") if show and not distributed else nullcontext()

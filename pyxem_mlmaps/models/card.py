@@ -93,13 +93,14 @@ class ModelCard:
 
     def __str__(self) -> str:
         name = (self.crystal or {}).get("name", "crystal not stated")
+        layers = [self.n_disk, *self.hidden, 6]
         lines = [
             f"Orientation model of {name}",
-            f"  beam        {self.energy} keV, convergence semi-angle {self.convergence_angle} mrad",
+            f"  beam        {self.energy} keV, semi-angle {self.convergence_angle} mrad",
             f"  tilt        x {_range(self.tilt_x)}°, y {_range(self.tilt_y)}°",
             f"  thickness   {_range(self.thickness)} nm",
             f"  disks       {self.n_disk}",
-            f"  network     {' → '.join(map(str, [self.n_disk, *self.hidden, 6]))}, seed {self.seed}",
+            f"  network     {' → '.join(map(str, layers))}, seed {self.seed}",
             f"  noise       {self.noise}",
         ]
         for stage, values in self.validation.items():

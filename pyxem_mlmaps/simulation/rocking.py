@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,20 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps import conventions
 from pyxem_mlmaps._progress import progress
-from pyxem_mlmaps.simulation.aperture import (
-    aperture_margin,
-    average_over_aperture,
-    gaussian_blur,
-)
-from pyxem_mlmaps.simulation.beams import coupled_to_direct_beam, select_beams
+from pyxem_mlmaps.simulation.aperture import aperture_margin
 from pyxem_mlmaps.simulation.crystal import Crystal, as_crystal
 from pyxem_mlmaps.simulation.library import RockingLibrary
-from pyxem_mlmaps.simulation.propagation import excitation_errors, propagate
-from pyxem_mlmaps.simulation.structure_factors import (
-    PotentialCoefficients,
-    potential_coefficients,
-    thermal_absorption,
-)
+from pyxem_mlmaps.simulation.physics import OrientedCrystal, check_overlap, choose_reflections
+from pyxem_mlmaps.simulation.tiles import disk_maps, plane_wave_maps, spread_quadrature
 from pyxem_mlmaps.specs import Beam
 
 if TYPE_CHECKING:
@@ -35,32 +25,6 @@ if TYPE_CHECKING:
     from orix.quaternion import Rotation
 
 __all__ = ["simulate_rocking", "simulate_rocking_ensemble"]
-
-CUTOFFS = np.arange(1.5, 6.01, 0.5)
-TILE = 0.4
-"""Width of a propagation tile in degrees; see :func:`propagation.propagate` for its error."""
-
-
-@dataclass(frozen=True)
-class _Setup:
-    """Everything that a tile of tilts needs."""
-
-    beam: Beam
-    matrix: NDArray[np.complexfloating]
-    g: NDArray[np.floating]
-    keep: NDArray[np.integer]
-    thickness: NDArray[np.floating]
-    step: float
-
-    def intensities(self, tilt_x: NDArray, tilt_y: NDArray) -> NDArray[np.float32]:
-        """(n_x, n_y, n_thickness, n_keep) on the grid tilt_x × tilt_y (degrees)."""
-        grid = np.meshgrid(tilt_x, tilt_y, indexing="ij")
-        transverse = conventions.transverse_wavevector(self.beam.wavenumber, *grid)
-        s = excitation_errors(self.g, transverse.reshape(-1, 2), self.beam.wavenumber)
-        out = propagate(
-            self.matrix, s, 10 * self.thickness, self.beam.wavelength, self.keep, self.step
-        )
-        return out.reshape(*grid[0].shape, len(self.thickness), len(self.keep))
 
 
 def simulate_rocking(
@@ -73,7 +37,7 @@ def simulate_rocking(
     thickness: ArrayLike = (100.0,),
     reflections: int | ArrayLike = 45,
     absorption: float | Literal["thermal"] = "thermal",
-    absorption_scale: float = 1.0,
+    absorption_scale: float | dict[str, float] = 1.0,
     mean_absorption: bool = True,
     debye_waller: float | dict[str, float] | None = None,
     potential_scale: float = 1.0,
@@ -121,7 +85,7 @@ def simulate_rocking(
         factors (:func:`~pyxem_mlmaps.simulation.structure_factors.thermal_absorption`). A number:
         U'/U, the same for all reflections; 0.02 to 0.12 is in use.
     absorption_scale
-        Factor on the absorptive potential.
+        Factor on the absorptive potential; with "thermal" also one for each element.
     mean_absorption
         Whether U'_0 attenuates all beams together.
     debye_waller
@@ -178,7 +142,6 @@ def simulate_rocking(
     _check_numbers(
         tilt_range=(tilt_range, 0.01, 5),
         tilt_step=(tilt_step, 1e-4, 1),
-        absorption_scale=(absorption_scale, 0, 10),
         potential_scale=(potential_scale, 0.1, 10),
         mosaic=(mosaic, 0, 1),
         thickness_spread=(thickness_spread, 0, 100),
@@ -188,25 +151,26 @@ def simulate_rocking(
     )
     if absorption != "thermal" and not (np.isreal(absorption) and 0 <= absorption <= 0.5):
         raise ValueError(f"absorption={absorption!r}: 'thermal' or U'/U of 0 to 0.5 is allowed.")
+    _check_absorption_scale(crystal, absorption, absorption_scale)
     if np.any(np.diff(thickness) <= 0) or thickness[0] <= 0:
         raise ValueError(f"thickness={thickness} nm must be positive and ascend.")
     to_detector = conventions.rotation_to_detector_matrix(rotation).reshape(3, 3)
-    physics = _Physics(
+    physics = OrientedCrystal(
         crystal, beam, to_detector, zone, laue_zones, absorption, absorption_scale,
         mean_absorption, potential_scale, parametrization, step,
     )  # fmt: skip
     cutoff, reached = (g_max, None) if g_max else physics.converge(thickness, convergence)
     setup, hkl = physics.setup(cutoff, thickness)
     tilt = _even_axis(tilt_range, tilt_step)
-    keep = _choose(setup, hkl, reflections, tilt)
-    _check_overlap(setup.g[keep], beam)
-    fine_thickness, weights = _spread_quadrature(thickness, thickness_spread)
+    keep = choose_reflections(setup, hkl, reflections, tilt)
+    check_overlap(setup.g[keep], beam)
+    fine_thickness, weights = spread_quadrature(thickness, thickness_spread)
     setup = replace(setup, keep=keep, thickness=fine_thickness)
     radius = beam.convergence_angle * 1e-3 / np.radians(tilt_step)
     margin = aperture_margin(radius)
     padded = tilt_step * np.arange(-(len(tilt) // 2) - margin, len(tilt) // 2 + margin + 1)
-    maps = _maps(setup, padded, weights)
-    intensities = _disks(maps, radius, margin, mosaic / tilt_step)
+    maps = plane_wave_maps(setup, padded, weights)
+    intensities = disk_maps(maps, radius, margin, mosaic / tilt_step)
     parameters = {
         "zone_axis": None if zone is None else list(zone),
         "tilt_step": tilt_step,
@@ -314,72 +278,6 @@ def simulate_rocking_ensemble(
     return libraries
 
 
-@dataclass(frozen=True)
-class _Physics:
-    """The crystal in its orientation, before the beams are chosen."""
-
-    crystal: Crystal
-    beam: Beam
-    to_detector: NDArray[np.floating]
-    zone: tuple[int, int, int] | None
-    laue_zones: int
-    absorption: float | str
-    absorption_scale: float
-    mean_absorption: bool
-    potential_scale: float
-    parametrization: str
-    step: float
-
-    def setup(
-        self,
-        g_max: float,
-        thickness: NDArray,
-    ) -> tuple[_Setup, NDArray[np.integer]]:
-        hkl, g = select_beams(
-            self.crystal.reciprocal, self.to_detector, self.beam.wavelength, g_max, self.zone,
-            self.laue_zones,
-        )  # fmt: skip
-        potential = self._coefficients(potential_coefficients, g_max)
-        coupled = coupled_to_direct_beam(potential, hkl)
-        hkl, g = hkl[coupled], g[coupled]
-        absorptive, factor = potential, self.absorption
-        if self.absorption == "thermal":
-            absorptive, factor = self._coefficients(thermal_absorption, g_max), 1.0
-        loss = factor * self.absorption_scale * absorptive.matrix(hkl)
-        if self.mean_absorption:
-            mean = float(absorptive(np.zeros(3, dtype=int)).real)
-            loss += factor * self.absorption_scale * mean * np.eye(len(hkl))
-        matrix = self.potential_scale * (potential.matrix(hkl) + 1j * loss)
-        every = np.arange(len(hkl))
-        return _Setup(self.beam, matrix, g, every, thickness, self.step), hkl
-
-    def _coefficients(self, function: Callable, g_max: float) -> PotentialCoefficients:
-        return function(self.crystal, self.beam.energy, 2 * g_max + 1e-3, self.parametrization)
-
-    def converge(self, thickness: NDArray, tolerance: float) -> tuple[float, float]:
-        """Smallest cut-off whose successor changes the intensities by R ≤ tolerance, and R."""
-        tilt = np.array([-0.2, 0.1, 0.3])
-        previous: dict[tuple[int, ...], NDArray] | None = None
-        change = np.inf
-        for cutoff in CUTOFFS:
-            setup, hkl = self.setup(cutoff, thickness[-1:])
-            values = setup.intensities(tilt, tilt[:2]).reshape(-1, len(hkl))
-            current = dict(zip(map(tuple, hkl.tolist()), values.T, strict=True))
-            if previous is not None:
-                old = np.array(list(previous.values()))
-                new = np.array([current[key] for key in previous])
-                change = float(np.abs(new - old).sum() / new.sum())
-                if change <= tolerance:
-                    return float(cutoff - 0.5), change
-            previous = current
-        warnings.warn(
-            f"g_max={CUTOFFS[-1]:g} Å⁻¹ still changes the intensities by R = {change:.3f}, above "
-            f"convergence={tolerance:g}; the library is simulated with it all the same.",
-            stacklevel=3,
-        )
-        return float(CUTOFFS[-1]), change
-
-
 def _orient(
     phase: Any,
     debye_waller: Any,
@@ -406,102 +304,23 @@ def _check_numbers(**numbers: tuple[float, float, float]) -> None:
             raise ValueError(f"{name}={value!r}: {low:g} to {high:g} is allowed.")
 
 
+def _check_absorption_scale(crystal: Crystal, absorption: Any, scale: Any) -> None:
+    values = scale if isinstance(scale, dict) else {"all": scale}
+    if isinstance(scale, dict):
+        missing = sorted(set(crystal.symbols) - set(scale))
+        if absorption != "thermal" or missing:
+            raise ValueError(
+                f"absorption_scale={scale!r}: factors for elements need absorption='thermal' and "
+                f"one for each of {sorted(set(crystal.symbols))}."
+            )
+    for value in values.values():
+        _check_numbers(absorption_scale=(value, 0, 10))
+
+
 def _even_axis(half_range: float, step: float) -> NDArray[np.float64]:
     """Symmetric, covering at least ± half_range; 0 is on the grid."""
     n = max(int(np.ceil(half_range / step - 1e-9)), 2)
     return step * np.arange(-n, n + 1)
-
-
-def _choose(setup: _Setup, hkl: NDArray, reflections: Any, tilt: NDArray) -> NDArray[np.integer]:
-    """Positions of the wanted reflections among the beams, in order of |g|."""
-    if np.ndim(reflections) == 0:
-        count = int(reflections)
-        if count < 1:
-            raise ValueError(f"reflections={reflections}: at least 1 disk is needed.")
-        coarse = np.linspace(tilt[0], tilt[-1], 5)
-        strength = setup.intensities(coarse, coarse).mean(axis=(0, 1, 2))
-        return np.sort(np.argsort(-strength, kind="stable")[:count])
-    wanted = np.atleast_2d(np.asarray(reflections, dtype=int))
-    position = {key: i for i, key in enumerate(map(tuple, hkl.tolist()))}
-    missing = [tuple(r) for r in wanted.tolist() if tuple(r) not in position]
-    if missing:
-        raise ValueError(
-            f"reflections={missing} are not among the {len(hkl)} beams: not in the zone, "
-            "forbidden by the lattice centring, or beyond g_max. Leave them out or raise g_max."
-        )
-    return np.array([position[tuple(r)] for r in wanted.tolist()])
-
-
-def _check_overlap(g: NDArray, beam: Beam) -> None:
-    if len(g) < 2 or beam.convergence_angle == 0:
-        return
-    distance = np.linalg.norm(g[:, None, :2] - g[None, :, :2], axis=-1)
-    distance[np.diag_indices(len(g))] = np.inf
-    nearest = float(distance.min())
-    if nearest < 2 * beam.aperture_radius:
-        warnings.warn(
-            f"convergence_angle={beam.convergence_angle:g} mrad makes disks overlap: they are "
-            f"{nearest:.3f} Å⁻¹ apart and {2 * beam.aperture_radius:.3f} Å⁻¹ wide. Intensities of "
-            f"overlapping disks cannot be told apart; below "
-            f"{1e3 * nearest / 2 / beam.wavenumber:.2f} mrad they separate.",
-            stacklevel=4,
-        )
-
-
-def _spread_quadrature(thickness: NDArray, spread: float) -> tuple[NDArray, NDArray]:
-    """Thicknesses to simulate, and (n_out, n_fine) weights that average them (Gauss-Hermite)."""
-    if spread == 0:
-        return thickness, np.eye(len(thickness))
-    nodes, weights = np.polynomial.hermite_e.hermegauss(5)
-    wanted = np.maximum(thickness[:, None] + spread * nodes, 0.1)
-    fine, inverse = np.unique(np.round(wanted, 6).ravel(), return_inverse=True)
-    matrix = np.zeros((len(thickness), len(fine)))
-    np.add.at(
-        matrix,
-        (np.repeat(np.arange(len(thickness)), len(nodes)), inverse.ravel()),
-        np.tile(weights / weights.sum(), len(thickness)),
-    )
-    return fine, matrix
-
-
-def _maps(setup: _Setup, tilt: NDArray, weights: NDArray) -> Any:
-    """Plane-wave maps as a dask array, one task for each tile of tilts."""
-    import dask.array as da
-
-    per_tile = max(int(TILE / (tilt[1] - tilt[0])), 4)
-    n_tile = int(np.ceil(len(tilt) / per_tile))
-    chunks = tuple(len(part) for part in np.array_split(tilt, n_tile))
-    index = da.arange(len(tilt), chunks=(chunks,))
-
-    def tile(rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
-        values = setup.intensities(tilt[rows.ravel()], tilt[columns.ravel()])
-        if weights.shape[0] != weights.shape[1]:
-            values = np.einsum("xytd,ot->xyod", values, weights.astype(np.float32))
-        return values
-
-    return da.map_blocks(
-        tile,
-        index[:, None, None, None],
-        index[None, :, None, None],
-        chunks=(chunks, chunks, (weights.shape[0],), (len(setup.keep),)),
-        dtype=np.float32,
-        meta=np.empty((0, 0, 0, 0), np.float32),
-    )
-
-
-def _disks(maps: Any, radius: float, margin: int, mosaic_steps: float) -> Any:
-    """Aperture (and mosaic) averages of the maps, cropped to the library's tilts."""
-
-    def average(block: NDArray) -> NDArray[np.float32]:
-        return average_over_aperture(gaussian_blur(block, mosaic_steps), radius)
-
-    size = maps.shape[0] - 2 * margin
-    return maps.rechunk((-1, -1, -1, "auto")).map_blocks(
-        average,
-        chunks=((size,), (size,), maps.chunks[2], maps.rechunk((-1, -1, -1, "auto")).chunks[3]),
-        dtype=np.float32,
-        meta=np.empty((0, 0, 0, 0), np.float32),
-    )
 
 
 def _versions() -> dict[str, str]:

@@ -88,7 +88,7 @@ def _even_thickness(values: Float, thickness: Float) -> tuple[Float, Float]:
 
 
 def _bspline_coefficients(values: Float, axis: int) -> Float:
-    """Coefficients, two more than points, of the not-a-knot cubic through values on an even grid."""
+    """Coefficients (two more than points) of the not-a-knot cubic on an even grid."""
     n = values.shape[axis]
     system = np.zeros((n + 2, n + 2))
     for i in range(n):

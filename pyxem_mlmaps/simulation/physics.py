@@ -1,0 +1,159 @@
+"""A crystal in its orientation: beams, potential matrix, convergence of the cut-off."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps import conventions
+from pyxem_mlmaps.simulation.beams import coupled_to_direct_beam, select_beams
+from pyxem_mlmaps.simulation.crystal import Crystal
+from pyxem_mlmaps.simulation.propagation import excitation_errors, propagate
+from pyxem_mlmaps.simulation.structure_factors import (
+    PotentialCoefficients,
+    potential_coefficients,
+    thermal_absorption,
+)
+from pyxem_mlmaps.specs import Beam
+
+__all__ = ["OrientedCrystal", "Setup", "check_overlap", "choose_reflections"]
+
+CUTOFFS = np.arange(1.5, 6.01, 0.5)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a tile of tilts needs."""
+
+    beam: Beam
+    matrix: NDArray[np.complexfloating]
+    g: NDArray[np.floating]
+    keep: NDArray[np.integer]
+    thickness: NDArray[np.floating]
+    step: float
+
+    def intensities(self, tilt_x: NDArray, tilt_y: NDArray) -> NDArray[np.float32]:
+        """(n_x, n_y, n_thickness, n_keep) on the grid tilt_x × tilt_y (degrees)."""
+        grid = np.meshgrid(tilt_x, tilt_y, indexing="ij")
+        transverse = conventions.transverse_wavevector(self.beam.wavenumber, *grid)
+        s = excitation_errors(self.g, transverse.reshape(-1, 2), self.beam.wavenumber)
+        out = propagate(
+            self.matrix, s, 10 * self.thickness, self.beam.wavelength, self.keep, self.step
+        )
+        return out.reshape(*grid[0].shape, len(self.thickness), len(self.keep))
+
+
+@dataclass(frozen=True)
+class OrientedCrystal:
+    """The crystal in its orientation, before the beams are chosen."""
+
+    crystal: Crystal
+    beam: Beam
+    to_detector: NDArray[np.floating]
+    zone: tuple[int, int, int] | None
+    laue_zones: int
+    absorption: float | str
+    absorption_scale: float | dict[str, float]
+    mean_absorption: bool
+    potential_scale: float
+    parametrization: str
+    step: float
+
+    def setup(
+        self,
+        g_max: float,
+        thickness: NDArray,
+    ) -> tuple[Setup, NDArray[np.integer]]:
+        hkl, g = select_beams(
+            self.crystal.reciprocal, self.to_detector, self.beam.wavelength, g_max, self.zone,
+            self.laue_zones,
+        )  # fmt: skip
+        potential = self._coefficients(potential_coefficients, g_max)
+        coupled = coupled_to_direct_beam(potential, hkl)
+        hkl, g = hkl[coupled], g[coupled]
+        if self.absorption == "thermal":
+            absorptive, factor = (
+                self._coefficients(thermal_absorption, g_max, scale=self.absorption_scale),
+                1.0,
+            )
+        else:
+            absorptive, factor = potential, self.absorption * self.absorption_scale
+        loss = factor * absorptive.matrix(hkl)
+        if self.mean_absorption:
+            loss += factor * float(absorptive(np.zeros(3, dtype=int)).real) * np.eye(len(hkl))
+        matrix = self.potential_scale * (potential.matrix(hkl) + 1j * loss)
+        every = np.arange(len(hkl))
+        return Setup(self.beam, matrix, g, every, thickness, self.step), hkl
+
+    def _coefficients(
+        self, function: Callable, g_max: float, **options: Any
+    ) -> PotentialCoefficients:
+        return function(
+            self.crystal, self.beam.energy, 2 * g_max + 1e-3, self.parametrization, **options
+        )
+
+    def converge(self, thickness: NDArray, tolerance: float) -> tuple[float, float]:
+        """Smallest cut-off whose successor changes the intensities by R ≤ tolerance, and R."""
+        tilt = np.array([-0.2, 0.1, 0.3])
+        previous: dict[tuple[int, ...], NDArray] | None = None
+        change = np.inf
+        for cutoff in CUTOFFS:
+            setup, hkl = self.setup(cutoff, thickness[-1:])
+            values = setup.intensities(tilt, tilt[:2]).reshape(-1, len(hkl))
+            current = dict(zip(map(tuple, hkl.tolist()), values.T, strict=True))
+            if previous is not None:
+                old = np.array(list(previous.values()))
+                new = np.array([current[key] for key in previous])
+                change = float(np.abs(new - old).sum() / new.sum())
+                if change <= tolerance:
+                    return float(cutoff - 0.5), change
+            previous = current
+        warnings.warn(
+            f"g_max={CUTOFFS[-1]:g} Å⁻¹ still changes the intensities by R = {change:.3f}, above "
+            f"convergence={tolerance:g}; the library is simulated with it all the same.",
+            stacklevel=3,
+        )
+        return float(CUTOFFS[-1]), change
+
+
+def choose_reflections(
+    setup: Setup, hkl: NDArray, reflections: Any, tilt: NDArray
+) -> NDArray[np.integer]:
+    """Positions of the wanted reflections among the beams, in order of |g|."""
+    if np.ndim(reflections) == 0:
+        count = int(reflections)
+        if count < 1:
+            raise ValueError(f"reflections={reflections}: at least 1 disk is needed.")
+        coarse = np.linspace(tilt[0], tilt[-1], 5)
+        strength = setup.intensities(coarse, coarse).mean(axis=(0, 1, 2))
+        return np.sort(np.argsort(-strength, kind="stable")[:count])
+    wanted = np.atleast_2d(np.asarray(reflections, dtype=int))
+    position = {key: i for i, key in enumerate(map(tuple, hkl.tolist()))}
+    missing = [tuple(r) for r in wanted.tolist() if tuple(r) not in position]
+    if missing:
+        raise ValueError(
+            f"reflections={missing} are not among the {len(hkl)} beams: not in the zone, "
+            "forbidden by the lattice centring, or beyond g_max. Leave them out or raise g_max."
+        )
+    return np.array([position[tuple(r)] for r in wanted.tolist()])
+
+
+def check_overlap(g: NDArray, beam: Beam) -> None:
+    if len(g) < 2 or beam.convergence_angle == 0:
+        return
+    distance = np.linalg.norm(g[:, None, :2] - g[None, :, :2], axis=-1)
+    distance[np.diag_indices(len(g))] = np.inf
+    nearest = float(distance.min())
+    if nearest < 2 * beam.aperture_radius:
+        warnings.warn(
+            f"convergence_angle={beam.convergence_angle:g} mrad makes disks overlap: they are "
+            f"{nearest:.3f} Å⁻¹ apart and {2 * beam.aperture_radius:.3f} Å⁻¹ wide. Intensities of "
+            f"overlapping disks cannot be told apart; below "
+            f"{1e3 * nearest / 2 / beam.wavenumber:.2f} mrad they separate.",
+            stacklevel=4,
+        )
