@@ -34,18 +34,29 @@ def check_calibration(
         raise ValueError(f"check={check!r}: 'raise' or 'warn' is allowed.")
     card = model.card
     wrong = []
-    if card.energy is not None:
-        wrong += _compare("beam energy", _stated(signal, "beam_energy"), card.energy, "keV", ENERGY_TOLERANCE,
-                          "s.metadata.Acquisition_instrument.TEM.beam_energy")  # fmt: skip
-    if card.convergence_angle is not None:
-        wrong += _compare("convergence angle", _stated(signal, "convergence_angle"), card.convergence_angle,
-                          "mrad", ANGLE_TOLERANCE,
-                          "s.metadata.Acquisition_instrument.TEM.convergence_angle")  # fmt: skip
+    where = "s.metadata.Acquisition_instrument.TEM."
+    for name, found, expected, unit, tolerance in (
+        ("beam_energy", _stated(signal, "beam_energy"), card.energy, "keV", ENERGY_TOLERANCE),
+        (
+            "convergence_angle",
+            _stated(signal, "convergence_angle"),
+            card.convergence_angle,
+            "mrad",
+            ANGLE_TOLERANCE,
+        ),
+    ):
+        if expected is not None:
+            wrong += _compare(name, found, expected, unit, tolerance, where + name)
     if card.vectors is not None:
         _, pixels_per_unit, _ = in_plane_transform(model, lattice)
-        wrong += _compare("scale of the diffraction axes", calibration_of(signal).scale, 1 / pixels_per_unit,
-                          "Å⁻¹/px (from the lattice)", SCALE_TOLERANCE,
-                          "the signal axes' scale and units")  # fmt: skip
+        wrong += _compare(
+            "scale of the diffraction axes",
+            calibration_of(signal).scale,
+            1 / pixels_per_unit,
+            "Å⁻¹ per pixel (from the lattice)",
+            SCALE_TOLERANCE,
+            "scale and units of the signal axes",
+        )
         if card.energy is not None and card.convergence_angle is not None:
             radius = Beam(card.energy, card.convergence_angle).aperture_radius * pixels_per_unit
             if radius and abs(lattice.radius / radius - 1) > RADIUS_TOLERANCE:

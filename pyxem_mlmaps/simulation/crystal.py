@@ -22,6 +22,10 @@ temperature values of common metals and semiconductors lie between 0.06 and 0.10
 Dudarev & Whelan 1996, Acta Cryst. A52, 456)."""
 
 
+SAME_SITE = 0.05
+"""Å. Atoms of one element closer than this are one atom."""
+
+
 @dataclass(frozen=True)
 class Crystal:
     """A unit cell: what the simulator needs, nothing else.
@@ -129,15 +133,44 @@ def as_crystal(
         )
     if source.space_group is not None:
         source = source.expand_asymmetric_unit()
-    atoms = list(source.structure)
+    positions = _fractional(source)
+    kept = _distinct(source, positions)
+    atoms = [source.structure[i] for i in kept]
     symbols = tuple(_element(a.element) for a in atoms)
     return Crystal(
         phase=source,
         symbols=symbols,
-        positions=np.array([a.xyz for a in atoms], dtype=float) % 1.0,
+        positions=positions[kept],
         occupancy=np.array([a.occupancy for a in atoms], dtype=float),
         sigma=_sigma(symbols, [float(a.Uisoequiv) for a in atoms], debye_waller),
     )
+
+
+def _fractional(phase: Phase) -> NDArray[np.float64]:
+    """(n_atom, 3) fractional coordinates within 0 to 1, as they were given to orix.
+
+    A ``Phase`` turns the axes of a cell to x ∥ a, z ∥ c* and leaves its atoms where they were in
+    space (orix 0.15). Where a was not along x before, as in hexagonal cells of diffpy, the
+    coordinates that the phase shows are therefore not those of the crystal.
+    """
+    structure = phase.structure
+    given = getattr(phase, "_diffpy_lattice", structure.lattice.base)
+    positions = structure.xyz_cartn @ np.linalg.inv(given)
+    return np.round(positions, 9) % 1.0
+
+
+def _distinct(phase: Phase, positions: NDArray[np.float64]) -> list[int]:
+    """Atoms without repetitions: rounded coordinates (0.3333) expand to several copies of one."""
+    cell = np.asarray(phase.structure.lattice.base)
+    elements = [_element(a.element) for a in phase.structure]
+    kept: list[int] = []
+    for i, element in enumerate(elements):
+        same = [j for j in kept if elements[j] == element]
+        apart = positions[same] - positions[i]
+        distance = np.linalg.norm((apart - np.round(apart)) @ cell, axis=1)
+        if not np.any(distance < SAME_SITE):
+            kept.append(i)
+    return kept
 
 
 def _element(label: str) -> str:

@@ -184,7 +184,7 @@ def _scattering_factor(atomic_number: int, parametrization: str) -> Callable[[Fl
 def _thermal_form_factor(factor: Callable, sigma: float, g_max: float) -> Callable[[Float], Float]:
     """The integral of :func:`thermal_absorption`, tabulated to g_max and interpolated."""
     nodes, weights = np.polynomial.legendre.leggauss(96)
-    u, q_max = (nodes + 1) / 2, 14.0  # Å⁻¹: the integrand falls as q⁻³, 14 leaves below 1e-3
+    u, q_max = (nodes + 1) / 2, 14.0  # Å⁻¹: f² falls as q⁻⁴ from there, the tail is analytic
     q = q_max * u[:, None] ** 2
     area = weights / 2 * q_max * 2 * u * q[:, 0] * 2 * np.pi
     cosine = np.cos((np.arange(64) + 0.5) / 64 * 2 * np.pi)
@@ -195,5 +195,7 @@ def _thermal_form_factor(factor: Callable, sigma: float, g_max: float) -> Callab
         plus = g**2 / 4 + q**2 + g * q * cosine
         minus = g**2 / 4 + q**2 - g * q * cosine
         lost = np.exp(-damping * g**2) - np.exp(-damping * (plus + minus))
-        table.append(np.sum(area * (factor(plus) * factor(minus) * lost).mean(axis=1)))
+        tail = np.exp(-damping * g**2) - np.exp(-damping * (g**2 / 2 + 2 * q_max**2))
+        tail *= np.pi * q_max**2 * factor(np.array([q_max**2])).item() ** 2
+        table.append(np.sum(area * (factor(plus) * factor(minus) * lost).mean(axis=1)) + tail)
     return make_interp_spline(lengths, table)

@@ -16,6 +16,8 @@ __all__ = ["TrainingHistory", "train_network"]
 
 Float = NDArray[np.floating]
 STEPS_PER_ROUND = 64
+ADAM_RATIO = 0.1
+WEIGHT_DECAY = 0.1
 
 
 @dataclass
@@ -81,7 +83,9 @@ def train_network(
     spread = np.maximum((high - low) / np.sqrt(12), 1e-9)
     model = build_keras(first.shape[1], list(hidden), seed)
     model.compile(
-        optimizer=keras.optimizers.Muon(learning_rate, adam_lr_ratio=0.1, weight_decay=0.0),
+        optimizer=keras.optimizers.Muon(
+            learning_rate, adam_lr_ratio=ADAM_RATIO, weight_decay=WEIGHT_DECAY
+        ),
         loss=_loss,
         jit_compile=True,
         steps_per_execution=16,

@@ -1,0 +1,66 @@
+"""Small crystals, libraries and models that many tests share, each made once per session."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+import pyxem_mlmaps as mlmaps
+from pyxem_mlmaps import data
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet():
+    """No progress bars in the log of the tests."""
+    import hyperspy.api as hs
+
+    shown = hs.preferences.General.show_progressbar
+    hs.preferences.General.show_progressbar = False
+    yield
+    hs.preferences.General.show_progressbar = shown
+
+
+@pytest.fixture(scope="session")
+def gasb():
+    """Zinc blende without a centre: what has a polarity."""
+    return data.gasb()
+
+
+@pytest.fixture(scope="session")
+def silicon():
+    """Diamond structure: centrosymmetric, with forbidden reflections."""
+    return bulk("Si", cubic=True)
+
+
+@pytest.fixture(scope="session")
+def beam():
+    return mlmaps.Beam(energy=300, convergence_angle=1.10)
+
+
+@pytest.fixture(scope="session")
+def library(gasb, beam):
+    """GaSb <110>, 21 x 21 tilts to 0.2°, 7 thicknesses, 25 disks, truncated at 1.4 Å⁻¹."""
+    return mlmaps.simulate_rocking(
+        gasb,
+        beam,
+        zone_axis=(1, 1, 0),
+        tilt_range=0.2,
+        tilt_step=0.02,
+        thickness=np.arange(65, 81, 2.5),
+        reflections=25,
+        g_max=1.4,
+    )
+
+
+@pytest.fixture(scope="session")
+def model(library):
+    """A small network after 384 steps: 0.0013° bare, at the noise limit when refined."""
+    return mlmaps.train_orientation_model(
+        library,
+        noise=mlmaps.NoiseModel(dose=(1e5, 1e6)),
+        steps=384,
+        batch_size=512,
+        hidden=(64, 64, 64),
+        seed=0,
+    )
