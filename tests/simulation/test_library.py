@@ -57,7 +57,8 @@ def test_bad_arrays_are_named(changes, message):
 def test_from_arrays():
     library = RockingLibrary(**arrays())
     assert library.intensities.dtype == np.float32 and not library.is_lazy
-    np.testing.assert_allclose(library.mean_intensity, arrays()["intensities"].mean((0, 1, 2)))
+    expected = arrays()["intensities"].mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(library.mean_intensity, expected, rtol=1e-6)
     assert "5 x 5 tilts (±0.1°, ±0.1°), 3 thicknesses (60 to 70 nm), 4 disks" in repr(library)
     with pytest.raises(ValueError, match="without reciprocal lattice vectors"):
         library.lattice_template()

@@ -39,9 +39,7 @@ def theirs(case):
     from py4DSTEM.process.diffraction import Crystal
 
     crystal, turn, *_ = case
-    other = Crystal(
-        crystal.positions, [NUMBERS[s] for s in crystal.symbols], crystal.cell @ turn.T
-    )
+    other = Crystal(crystal.positions, [NUMBERS[s] for s in crystal.symbols], crystal.cell @ turn.T)
     other.calculate_dynamical_structure_factors(
         1e3 * ENERGY, method="Lobato", k_max=2 * G_MAX + 0.01
     )

@@ -137,9 +137,7 @@ class TestConservation:
         thickness, mean, keep = np.array([400.0]), 2e-3, np.arange(len(g))
         s = tile(beam, g, n=3)
         plain = propagate(elastic, s, thickness, beam.wavelength, keep)
-        lossy = propagate(
-            elastic + 1j * mean * np.eye(len(g)), s, thickness, beam.wavelength, keep
-        )
+        lossy = propagate(elastic + 1j * mean * np.eye(len(g)), s, thickness, beam.wavelength, keep)
         factor = np.exp(-2 * np.pi * beam.wavelength * mean * thickness[0])
         np.testing.assert_allclose(lossy.sum(), factor * plain.sum(), rtol=1e-4)
         assert residual(lossy, factor * plain) < 1e-4
