@@ -82,7 +82,7 @@ class Page:
             "The disks, found",
             "One pattern of the synthetic scan (logarithmic grey scale), and the disks that "
             "<code>DiskLattice.from_signal</code> found on the mean of many. The map uses nothing "
-            "but the counts inside the circles.",
+            "but the counts inside the circles, less the background measured around each.",
             ("disks.png", "pattern with disks", lattice.plot(signal.inav[middle])),
         )
 
@@ -93,8 +93,9 @@ class Page:
         self._section(
             "A bent foil, mapped and compared with the truth",
             "The tilts that the scan was made with, the tilts that "
-            "<code>s.ml_orientation_map</code> found, and their difference in millidegrees. What "
-            "is left has no structure: it is the counting noise.",
+            "<code>s.ml_orientation_map</code> found, and their difference in millidegrees. "
+            "Most of what is left is counting noise. The faint patches, a tenth of a millidegree, "
+            "come from the grid of the library and from the pixels along the disks' edges.",
             (
                 "error.png",
                 "truth, map and error",

@@ -93,17 +93,35 @@ class Provenance:
 
     def _provenance(self, key: str) -> Any:
         value = self.metadata.get_item(f"{_NODE}.{key}", default=None)
-        return value.as_dictionary() if hasattr(value, "as_dictionary") else value
+        return _listed(value.as_dictionary() if hasattr(value, "as_dictionary") else value)
 
 
 def _plain(value: Any) -> Any:
-    """Dicts, lists, numbers and strings only: what survives .hspy and .zspy."""
+    """Dicts, lists, numbers, strings and arrays: what survives .hspy and .zspy.
+
+    Tables become arrays: HyperSpy's files give a list of more than ten lists back in another
+    order ("0", "1", "10", "2", …).
+    """
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items() if v is not None}
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        return value if value.ndim > 1 else value.tolist()
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        items = [_plain(v) for v in value]
+        nested = items and all(isinstance(v, (list, np.ndarray)) for v in items)
+        if nested and len({len(v) for v in items}) == 1:
+            table = np.array(items)
+            return table if table.dtype.kind in "iuf" else items
+        return items
     return value
+
+
+def _listed(value: Any) -> Any:
+    """The inverse: arrays, which a lazily loaded file gives as dask arrays, as lists."""
+    if isinstance(value, Mapping):
+        return {k: _listed(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_listed(v) for v in value]
+    return np.asarray(value).tolist() if hasattr(value, "ndim") else value

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps.simulation.library import RockingLibrary
 from pyxem_mlmaps.simulation.scan import ScanRenderer, map_spline
+from pyxem_mlmaps.simulation.spline import LibrarySpline
 from pyxem_mlmaps.specs import Beam, DiskLattice
 
 if TYPE_CHECKING:
@@ -151,7 +152,10 @@ def bent_foil(
     lattice = truth.lattice
     scale = library.beam.aperture_radius / lattice.radius  # Å⁻¹ per pixel
     render = ScanRenderer(
-        spline=map_spline(library),
+        maps=map_spline(library),
+        disks=LibrarySpline.fit(
+            library.intensities, library.tilt_x, library.tilt_y, library.thickness
+        ),
         field=truth.field,
         positions=lattice.positions,
         shifts=truth.shifts,
@@ -308,7 +312,8 @@ def _signal(data: Any, truth: _Field, library: RockingLibrary, scan_step: float)
             "tilt_x": truth.tilt_x,
             "tilt_y": truth.tilt_y,
             "thickness": truth.thickness,
-            "lattice": truth.lattice.to_dict(),
+            # an array, since HyperSpy's files give long lists of lists back in another order
+            "lattice": truth.lattice.to_dict() | {"indices": np.array(truth.lattice.indices)},
         },
     )
     return s

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hyperspy.api as hs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -38,7 +39,7 @@ class Effort:
     g_max: float | None = None
     bend: float = 0.35
     scan: tuple[int, int] = (64, 64)
-    steps: int = 1500
+    steps: int = 1000
     robust_steps: int = 1000
 
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     options = _parser().parse_args(arguments)
     _quiet()
     effort = QUICK if options.quick else EFFORT
-    experiment = _find_experiment(options.shared)
+    experiment = _find_experiment(options.shared, search=not options.quick)
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     page = pages.Page(output)
@@ -91,8 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     print(model)
     page.add_training(model)
 
-    step("find the disks on a lazy 4D-STEM scan of a bent foil")
-    s = mlmaps.data.bent_foil(effort.scan, library=library, bend=effort.bend)
+    step("record a 4D-STEM scan of a bent foil, load it lazily and find the disks")
+    scan = mlmaps.data.bent_foil(effort.scan, library=library, bend=effort.bend)
+    scan.save(output / "scan.zspy", overwrite=True)
+    s = hs.load(output / "scan.zspy", lazy=True)
     lattice = mlmaps.DiskLattice.from_signal(s, model)
     print(s, f"{len(lattice)} disks of radius {lattice.radius:.2f} px", sep="\n")
     page.add_lattice(s, lattice)
@@ -101,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     omap = s.ml_orientation_map(model, lattice, background="local", lazy_output=False)
     numbers = judge(omap, mlmaps.data.ground_truth(s))
     page.add_foil(omap, mlmaps.data.ground_truth(s), numbers)
+    model.save(output / "gasb_110.keras")
+    omap.save(output / "orientation_map.hspy", overwrite=True)
 
     if experiment:
         step("train a second network that allows for what the simulation does not know")
@@ -228,16 +233,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", default="demo-output", help="folder for page and figures")
     parser.add_argument("--quick", action="store_true", help="a small run, for tests")
     parser.add_argument(
-        "--shared", type=Path, help=f"folder that holds {EXPERIMENT}; the default is ../shared"
+        "--shared", type=Path, help=f"folder that holds {EXPERIMENT}; without it ../shared is tried"
     )
     return parser
 
 
-def _find_experiment(shared: Path | None) -> Path | None:
+def _find_experiment(shared: Path | None, search: bool) -> Path | None:
     if shared is not None:
         if not (shared / EXPERIMENT).is_file():
             raise SystemExit(f"--shared {shared}: there is no {EXPERIMENT} in it.")
         return shared / EXPERIMENT
+    if not search:
+        return None
     places = (Path.cwd().parent, Path(__file__).resolve().parents[2])
     found = [p / "shared" / EXPERIMENT for p in places]
     return next((path for path in found if path.is_file()), None)

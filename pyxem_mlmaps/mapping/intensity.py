@@ -14,6 +14,11 @@ __all__ = ["Windows", "disk_intensities", "disk_windows", "find_shifts"]
 
 Float = NDArray[np.floating]
 
+MARGIN = 2.0
+"""Pixels that a window reaches beyond the disk. Counts of a blurred edge that are cut off depend on
+the contrast at the rim: with an edge of 1 px, 1 px cut off 3 % and biased tilts by 0.4 m°, 2 px by
+0.06 m° (``benchmarks/README.md``)."""
+
 
 class Windows(NamedTuple):
     """Pixels of n_disk windows as runs along rows.
@@ -32,7 +37,7 @@ class Windows(NamedTuple):
 def disk_windows(lattice: DiskLattice, shape: tuple[int, int]) -> tuple[Windows, Windows]:
     """Windows over the disks, and rings around them for the local background.
 
-    A window reaches one pixel beyond the disk's radius, where the blurred edge ends, but no
+    A window reaches :data:`MARGIN` beyond the disk's radius, where the blurred edge ends, but no
     farther than half way to the next disk. A ring is what lies within a further 40 % of the
     radius (at least 2 px) and outside every window of the whole lattice.
 
@@ -44,7 +49,7 @@ def disk_windows(lattice: DiskLattice, shape: tuple[int, int]) -> tuple[Windows,
         (ky, kx) of the patterns.
     """
     half_way = lattice.smallest_distance / 2
-    inner = min(lattice.radius + 1.0, half_way)
+    inner = min(lattice.radius + MARGIN, half_way)
     outer = inner + max(2.0, 0.4 * lattice.radius)
     everywhere = np.array([(i, j) for i in range(-60, 61) for j in range(-60, 61)])
     centres = np.asarray(lattice.origin) + everywhere @ lattice.basis

@@ -99,6 +99,7 @@ def find_lattice(
         signal, radius, max_patterns, show_progressbar
     )
     origin, basis = _free_lattice(pattern, seen_radius, calibration)
+    origin, basis, _, _ = fit.refine_lattice(pattern, origin, basis, seen_radius)
     origin, basis, _, used = fit.refine_lattice(pattern, origin, basis, seen_radius)
     if len(used) < 3:
         raise ValueError(
@@ -195,7 +196,8 @@ def find_lattice_candidates(
     refined = []
     for _, matrix in matches:
         start = basis0 @ matrix * magnification
-        origin, basis, _, used = fit.refine_lattice(pattern, direct, start, seen_radius)
+        origin, basis, _, _ = fit.refine_lattice(pattern, direct, start, seen_radius)
+        origin, basis, _, used = fit.refine_lattice(pattern, origin, basis, seen_radius)
         ours = {tuple(i) for i in indices} & {tuple(i) for i in used}
         stretch = np.linalg.svd(np.linalg.solve(basis0 * magnification, basis))[1]
         if len(ours) >= 3 and np.all(np.abs(stretch - 1) < 0.08):

@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def load_model(path: str | Path) -> OrientationModel:
         with zipfile.ZipFile(path) as archive:
             card = _read_card(archive, path)
             arrays = _read_arrays(archive)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"path={str(path)!r} is truncated, damaged or no model file ({error}). Copy or train "
             "it again."
@@ -157,8 +158,12 @@ def _assemble(card: ModelCard, arrays: dict[str, NDArray[Any]], path: Path) -> O
     needed |= {"input_mean", "input_scale", "output_mean", "output_scale"}
     needed |= {f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(n_layer)}
     missing = sorted(needed - set(arrays))
-    if missing:
-        raise ValueError(f"path={str(path)!r} is incomplete: it lacks {missing}.")
+    unknown = sorted(set(arrays) - needed)
+    if missing or unknown:
+        raise ValueError(
+            f"path={str(path)!r} does not hold what its card says: missing {missing}, "
+            f"not known {unknown}."
+        )
     try:
         network = Network(
             kernels=tuple(arrays[f"kernel_{i}"] for i in range(n_layer)),
@@ -169,6 +174,11 @@ def _assemble(card: ModelCard, arrays: dict[str, NDArray[Any]], path: Path) -> O
             raise ValueError(
                 f"the card states layers {card.hidden}, the file has {network.hidden}."
             )
+        for name in ("start", "step", "size", "output_mean", "output_scale"):
+            if arrays[name].shape != (3,):
+                raise ValueError(f"{name} has shape {arrays[name].shape}, not (3,).")
+        if network.input_scale.shape != network.input_mean.shape:
+            raise ValueError("input_mean and input_scale are of different length.")
         spline = LibrarySpline(*(arrays[n] for n in ("coefficients", "start", "step", "size")))
         if spline.coefficients.ndim != 4 or not np.array_equal(
             np.asarray(spline.coefficients.shape[:3]), np.asarray(spline.size) + 2

@@ -188,6 +188,8 @@ class OrientationModel:
         parameters, sigma = self.network(unit)
         stage = "refined" if refine else "bare"
         calibration = self.card.calibration.get(stage, {"sigma": [1, 1, 1], "misfit": 1.0})
+        if self.card.thickness[0] == self.card.thickness[1]:
+            parameters[:, 2] = self.card.thickness[0]
         start = (parameters - self.spline.start) / self.spline.step
         if refine:
             fit = self._fit_all(unit, start)
@@ -203,7 +205,7 @@ class OrientationModel:
         misfit = np.where(outside.any(axis=1), np.maximum(misfit, BORDER_MISFIT), misfit)
         sigma = sigma * np.array(calibration["sigma"])
         if self.card.thickness[0] == self.card.thickness[1]:
-            parameters[:, 2], sigma[:, 2] = self.card.thickness[0], np.nan
+            sigma[:, 2] = np.nan
         result[usable] = np.column_stack([parameters, sigma, misfit])
         return result
 

@@ -194,11 +194,17 @@ def fit_patterns(
                 cost += precision[b] * linear[1 + b] ** 2
                 right[4 + b] -= precision[b] * linear[1 + b]
                 normal[4 + b, 4 + b] += precision[b]
-            for k in range(3):
-                normal[k, k] += 1e-12
             for a in range(n_par):
                 for b in range(a + 1, n_par):
                     normal[a, b] = normal[b, a]
+            largest = max(normal[0, 0], normal[1, 1], normal[2, 2], 1e-12)
+            for k in range(3):
+                if normal[k, k] < 1e-9 * largest:  # the library is flat here: it stays put
+                    for a in range(n_par):
+                        normal[k, a] = 0
+                        normal[a, k] = 0
+                    normal[k, k] = largest
+                    right[k] = 0
             if done:
                 break
             accepted = False

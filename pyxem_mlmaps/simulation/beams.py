@@ -38,8 +38,9 @@ def select_beams(
     wavelength
         Å.
     g_max
-        Cut-off: |g| ≤ g_max, and no farther from the Ewald sphere than a reflection of the zero
-        Laue zone at the cut-off is, |s_g| ≤ λ g_max² / 2.
+        Cut-off: |g| ≤ g_max. In a general orientation also no farther from the Ewald sphere than
+        a reflection of the zero Laue zone at the cut-off is, |s_g| ≤ λ g_max² / 2; the upper zones
+        of a zone axis are taken whole, since beams far from the sphere matter there.
     zone_axis
         [uvw] for a zone axis; None for a general orientation, where ``laue_zones`` does not count.
     laue_zones
@@ -60,10 +61,11 @@ def select_beams(
     length = np.linalg.norm(g, axis=1)
     inside = length <= g_max + 1e-9
     hkl, g, length = hkl[inside], g[inside], length[inside]
-    excitation = -(2 * g[:, 2] / wavelength + length**2) / (2 / wavelength)
-    near = np.abs(excitation) <= wavelength * g_max**2 / 2 + 1e-9
-    if zone_axis is not None:
-        near &= np.abs(laue_zone(hkl, zone_axis)) <= laue_zones
+    if zone_axis is None:
+        excitation = -(2 * g[:, 2] / wavelength + length**2) / (2 / wavelength)
+        near = np.abs(excitation) <= wavelength * g_max**2 / 2 + 1e-9
+    else:
+        near = np.abs(laue_zone(hkl, zone_axis)) <= laue_zones
     hkl, g, length = hkl[near], g[near], length[near]
     order = np.lexsort((*hkl.T[::-1], np.round(length, 6)))
     return hkl[order], g[order]

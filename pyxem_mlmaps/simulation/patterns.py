@@ -2,7 +2,8 @@
 
 A pixel of disk g at offset u (Å⁻¹) from the disk's centre was reached by the part of the cone
 with K_t = u - k0·tilt, so it shows the plane-wave map at tilt - u/k0: the disk image is a crop of
-the map. The disk's edge is the error function of the distance from it, so positions are exact.
+the map. The disk's edge is the error function of the distance from it, so positions are exact; the
+blur moves counts and loses none, so each disk is scaled to its intensity over the hard aperture.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ def inelastic_form(shape: tuple[int, int], origin: Float, width: float) -> Float
 
 @numba.njit(nogil=True, cache=True)
 def render_patterns(
-    coefficients, units, positions, radius, edge, tilt_per_pixel, patterns
+    coefficients, units, totals, positions, radius, edge, tilt_per_pixel, patterns
 ):  # pragma: no cover - compiled
-    """Add the disks of n patterns to ``patterns``, in fractions of the incident beam.
+    """Add the disks of n patterns to ``patterns``.
 
     Parameters
     ----------
@@ -51,10 +52,13 @@ def render_patterns(
         Of the spline through the plane-wave maps, (n_x, n_y, n_t, n_disk).
     units
         (n, 3) grid coordinates of tilt x, tilt y, thickness in that spline.
+    totals
+        (n, n_disk) intensity of each whole disk.
     positions
         (n, n_disk, 2) disk centres (y, x) in px.
     radius, edge
-        Disk radius and standard deviation of its blurred edge, px.
+        Disk radius and standard deviation of its blurred edge, px. The pixel's own width is
+        added to the blur.
     tilt_per_pixel
         (2, 2) grid steps of tilt (x, y) for one pixel (y, x) from the centre of a disk.
     patterns
@@ -67,8 +71,10 @@ def render_patterns(
     slope = np.empty(4)
     wx = np.empty(4)
     wy = np.empty(4)
-    area = math.pi * (radius * radius + edge * edge)
-    reach = radius + 3 * edge + 1
+    blur = math.sqrt(2.0 * (edge * edge + 1.0 / 12.0))
+    reach = radius + 3 * edge + 1.5
+    side = int(2 * reach) + 3
+    image = np.empty((side, side))
     for m in range(n):
         k0 = spline_weights(units[m, 2], coefficients.shape[2] - 2, w, slope)
         span = 0.0
@@ -87,14 +93,17 @@ def render_patterns(
         for d in range(n_disk):
             cy = positions[m, d, 0]
             cx = positions[m, d, 1]
-            for y in range(max(int(cy - reach), 0), min(int(cy + reach) + 2, height)):
-                for x in range(max(int(cx - reach), 0), min(int(cx + reach) + 2, width)):
-                    dy = y - cy
-                    dx = x - cx
+            y0 = int(math.floor(cy - reach))
+            x0 = int(math.floor(cx - reach))
+            summed = 0.0
+            for y in range(side):
+                for x in range(side):
+                    image[y, x] = 0.0
+                    dy = y0 + y - cy
+                    dx = x0 + x - cx
                     outside = math.sqrt(dy * dy + dx * dx) - radius
-                    if outside > 3 * edge + 1:
+                    if outside > reach - radius:
                         continue
-                    cover = 0.5 * math.erfc(outside / (math.sqrt(2.0) * edge))
                     u = units[m, 0] + tilt_per_pixel[0, 0] * dy + tilt_per_pixel[0, 1] * dx
                     v = units[m, 1] + tilt_per_pixel[1, 0] * dy + tilt_per_pixel[1, 1] * dx
                     i0 = spline_weights(u, nx - 2, wx, slope) - i_low
@@ -103,4 +112,11 @@ def render_patterns(
                     for i in range(4):
                         for j in range(4):
                             value += wx[i] * wy[j] * local[d, i0 + i, j0 + j]
-                    patterns[m, y, x] += cover * max(value, 0.0) / area
+                    image[y, x] = 0.5 * math.erfc(outside / blur) * max(value, 0.0)
+                    summed += image[y, x]
+            if not summed > 0:
+                continue
+            factor = max(totals[m, d], 0.0) / summed
+            for y in range(max(-y0, 0), min(side, height - y0)):
+                for x in range(max(-x0, 0), min(side, width - x0)):
+                    patterns[m, y0 + y, x0 + x] += factor * image[y, x]

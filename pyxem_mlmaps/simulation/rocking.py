@@ -148,11 +148,12 @@ def simulate_rocking(
         convergence=(convergence, 1e-4, 1),
         step=(step, 0.5, 100),
         laue_zones=(laue_zones, 0, 5),
+        g_max=(1.0 if g_max is None else g_max, 0.1, 20),
     )
     if absorption != "thermal" and not (np.isreal(absorption) and 0 <= absorption <= 0.5):
         raise ValueError(f"absorption={absorption!r}: 'thermal' or U'/U of 0 to 0.5 is allowed.")
     _check_absorption_scale(crystal, absorption, absorption_scale)
-    if np.any(np.diff(thickness) <= 0) or thickness[0] <= 0:
+    if not (np.all(np.isfinite(thickness)) and np.all(np.diff(thickness, prepend=0.0) > 0)):
         raise ValueError(f"thickness={thickness} nm must be positive and ascend.")
     to_detector = conventions.rotation_to_detector_matrix(rotation).reshape(3, 3)
     physics = OrientedCrystal(
@@ -167,10 +168,11 @@ def simulate_rocking(
     fine_thickness, weights = spread_quadrature(thickness, thickness_spread)
     setup = replace(setup, keep=keep, thickness=fine_thickness)
     radius = beam.convergence_angle * 1e-3 / np.radians(tilt_step)
-    margin = aperture_margin(radius)
+    spread = int(np.ceil(4 * mosaic / tilt_step))  # as far as gaussian_blur reaches
+    margin = aperture_margin(radius) + spread
     padded = tilt_step * np.arange(-(len(tilt) // 2) - margin, len(tilt) // 2 + margin + 1)
     maps = plane_wave_maps(setup, padded, weights)
-    intensities = disk_maps(maps, radius, margin, mosaic / tilt_step)
+    intensities = disk_maps(maps, radius, spread, mosaic / tilt_step)
     parameters = {
         "zone_axis": None if zone is None else list(zone),
         "tilt_step": tilt_step,

@@ -42,8 +42,8 @@ class ScanRenderer:
 
     Parameters
     ----------
-    spline
-        Of the plane-wave maps.
+    maps, disks
+        Splines through the plane-wave maps and through the disk intensities.
     field
         (n_point, 3) tilt x, tilt y (degrees, library axes), thickness (nm).
     positions
@@ -70,7 +70,8 @@ class ScanRenderer:
         Of the patterns.
     """
 
-    spline: LibrarySpline
+    maps: LibrarySpline
+    disks: LibrarySpline
     field: Float
     positions: Float
     shifts: Float
@@ -89,17 +90,24 @@ class ScanRenderer:
     def __call__(self, numbers: NDArray[np.integer]) -> NDArray:
         """(n, ky, kx) patterns of the points ``numbers`` (n,)."""
         numbers = np.asarray(numbers).ravel()
-        units = (self.field[numbers] - self.spline.start) / self.spline.step
+        units = (self.field[numbers] - self.maps.start) / self.maps.step
         moved = self.positions[None] + self.shifts[numbers][:, None]
         patterns = np.zeros((len(numbers), *self.detector))
         c, s = np.cos(self.turn), np.sin(self.turn)
         # the crop: tilt falls by u/k0; library x, y from detector (y, x) by the inverse turn
         tilt = -self.degrees_per_pixel * np.array([[s, c], [c, -s]])
-        per_pixel = tilt / self.spline.step[:2, None]
+        per_pixel = tilt / self.maps.step[:2, None]
+        totals = self.electrons * self.disks(self.field[numbers])
         render_patterns(
-            self.spline.coefficients, units, moved, self.radius, self.edge, per_pixel, patterns
+            self.maps.coefficients,
+            units,
+            totals,
+            moved,
+            self.radius,
+            self.edge,
+            per_pixel,
+            patterns,
         )
-        patterns *= self.electrons
         if self.background:
             width = 4 * self.radius
             still = not self.shifts.any()

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps.simulation.aperture import average_over_aperture, gaussian_blur
+from pyxem_mlmaps.simulation.aperture import (
+    aperture_margin,
+    average_over_aperture,
+    gaussian_blur,
+)
 from pyxem_mlmaps.simulation.physics import Setup
 
 __all__ = ["disk_maps", "plane_wave_maps", "spread_quadrature"]
@@ -57,13 +61,18 @@ def plane_wave_maps(setup: Setup, tilt: NDArray, weights: NDArray) -> Any:
     )
 
 
-def disk_maps(maps: Any, radius: float, margin: int, mosaic_steps: float) -> Any:
-    """Aperture (and mosaic) averages of the maps, cropped to the library's tilts."""
+def disk_maps(maps: Any, radius: float, spread: int, mosaic_steps: float) -> Any:
+    """Aperture (and mosaic) averages of the maps, cropped to the library's tilts.
+
+    ``spread`` grid points on each side are there for the mosaic spread alone.
+    """
 
     def average(block: NDArray) -> NDArray[np.float32]:
-        return average_over_aperture(gaussian_blur(block, mosaic_steps), radius)
+        blurred = gaussian_blur(block, mosaic_steps)
+        whole = slice(spread, block.shape[0] - spread)
+        return average_over_aperture(blurred[whole, whole], radius)
 
-    size = maps.shape[0] - 2 * margin
+    size = maps.shape[0] - 2 * (spread + aperture_margin(radius))
     return maps.rechunk((-1, -1, -1, "auto")).map_blocks(
         average,
         chunks=((size,), (size,), maps.chunks[2], maps.rechunk((-1, -1, -1, "auto")).chunks[3]),

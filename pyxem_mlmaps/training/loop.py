@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.training._tensorflow import start_tensorflow
 from pyxem_mlmaps.training.network import Network, build_keras, features
 from pyxem_mlmaps.training.samples import Sampler
 
@@ -41,8 +42,8 @@ def train_network(
     sampler: Sampler,
     steps: int,
     batch_size: int = 1024,
-    hidden: tuple[int, ...] = (192, 192, 192),
-    learning_rate: float = 0.015,
+    hidden: tuple[int, ...] = (256, 256, 256, 256),
+    learning_rate: float = 0.02,
     seed: int = 0,
     on_round: Callable[[int, TrainingHistory], None] | None = None,
 ) -> tuple[Network, TrainingHistory]:
@@ -71,6 +72,7 @@ def train_network(
     network : Network
     history : TrainingHistory
     """
+    start_tensorflow()
     import keras
 
     rng = np.random.default_rng([seed, 1])
@@ -99,7 +101,7 @@ def train_network(
         x = ((features(measured) - mean) / scale).astype(np.float32)
         y = ((truth - centre) / spread).astype(np.float32)
         model.fit(x, y, batch_size=batch_size, epochs=1, verbose=0, shuffle=False)
-        if index % 8 == 7 or index == rounds - 1:
+        if index % max(rounds // 24, 1) == 0 or index == rounds - 1:
             network = _extract(model, mean, scale, centre, spread)
             error = network(validation)[0] - validation_truth
             rms = np.sqrt(np.mean(error**2, axis=0))

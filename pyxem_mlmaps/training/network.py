@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.training._tensorflow import start_tensorflow
+
 __all__ = ["Network", "build_keras", "features"]
 
 Float = NDArray[np.floating]
@@ -72,6 +74,7 @@ class Network:
 
 def build_keras(n_input: int, hidden: list[int], seed: int = 0) -> Any:
     """The untrained Keras model of this architecture: n_input → hidden (SiLU) → 6."""
+    start_tensorflow()
     import keras
 
     inputs = keras.Input((n_input,), name="intensities")

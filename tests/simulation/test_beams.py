@@ -52,16 +52,27 @@ def test_complete(silicon):
 
 
 def test_upper_zones(silicon):
-    """|n| ≤ 1 on request, none too far from the sphere, which bends towards the source."""
-    crystal, g_max = as_crystal(silicon), 4.0
+    """|n| ≤ 1 on request, on both sides and whole: non-resonant beams matter."""
+    crystal, g_max = as_crystal(silicon), 1.5
     zero, _ = selected(crystal, (1, 1, 0), g_max)
     hkl, g = selected(crystal, (1, 1, 0), g_max, laue_zones=1)
     order = laue_zone(hkl, (1, 1, 0))
-    assert set(np.unique(order)) >= {0, 1} and np.abs(order).max() == 1
+    assert set(np.unique(order)) == {-1, 0, 1}
     assert (order == 0).sum() == len(zero)
+    spacing = 1 / (5.43 * np.sqrt(2))
+    np.testing.assert_allclose(np.abs(g[:, 2]), np.abs(order) * spacing, atol=1e-9)
+    np.testing.assert_array_less(0, -g[order == 1, 2], err_msg="n > 0 lies towards the source")
+    assert np.linalg.norm(g, axis=1).max() <= g_max
+
+
+def test_general_orientation_keeps_near_the_sphere(silicon):
+    """As near as the zero Laue zone at the cut-off is."""
+    crystal, g_max = as_crystal(silicon), 4.0
+    _, g = selected(crystal, (1, 1, 0), g_max, stated=False)
     k0 = Beam(300, 0).wavenumber
     s = -(2 * k0 * g[:, 2] + (g**2).sum(axis=1)) / (2 * k0)
     assert np.abs(s).max() <= g_max**2 / (2 * k0) + 1e-9
+    assert g[:, 2].min() < -0.1, "a zone towards the source, where the sphere bends"
 
 
 def test_general_orientation_finds_the_zone(silicon):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from pyxem_mlmaps import Beam, conventions, simulate_rocking, simulate_rocking_ensemble
 from pyxem_mlmaps.simulation.aperture import aperture_margin, average_over_aperture
@@ -110,17 +111,24 @@ class TestSymmetry:
         turned = np.swapaxes(polar.intensities, 0, 1)[::-1]  # x' = −y, y' = x
         assert residual(other.intensities, turned) < 1e-4
 
-    def test_tilt_by_orientation(self, gasb, polar):
-        """Tilting the base orientation by 0.04° shifts the library by two grid steps."""
+    def test_tilt_by_orientation(self, gasb):
+        """Tilting the base orientation by 0.04° shifts the library by two grid steps.
+
+        Up to what the cut-off changes: it follows the sphere, not the zone.
+        """
+        options = {"reflections": self.INDICES, "g_max": 3.0, "thickness": [40.0]}
+        options |= {"beam": Beam(300, 0.0), "tilt_range": 0.06}
+        polar = simulate(gasb, **options)
         base = conventions.zone_axis_rotation(gasb, (1, 1, 0))
         tilted = conventions.tilted_rotation(base, 0.04, -0.02)
-        other = simulate(gasb, zone_axis=None, orientation=tilted, reflections=self.INDICES)
+        other = simulate(gasb, zone_axis=None, orientation=tilted, **options)
         got, expected = other.intensities[:-2, 1:], polar.intensities[2:, :-1]
+        print(residual(got, expected), residual(other.intensities, polar.intensities))
         assert residual(got, expected) < 2e-3
 
 
 class TestPublishedLibrary:
-    """GaSb of Yuan et al. 2021, at a fifth of its tilts, cut off where it was."""
+    """GaSb of Yuan et al. 2021, one thickness, tilts to 0.3°, cut off where theirs was."""
 
     @pytest.fixture(scope="class")
     def published(self):
@@ -139,7 +147,7 @@ class TestPublishedLibrary:
         numbers, values = published
         phase = gasb if polarity > 0 else flipped(gasb)
         pixels = numbers @ np.array([[-48.0, -34.0], [-48.0, 34.0]])  # (y, x)
-        first = simulate(phase, g_max=1.8, reflections=60, tilt_range=0.02, thickness=[65.0])
+        first = simulate(phase, g_max=1.8, reflections=200, tilt_range=0.02, thickness=[65.0])
         vectors, scale = first.vectors, 0.00483
         nearest = np.linalg.norm(vectors[:, None] - scale * pixels, axis=-1).argmin(axis=0)
         assert np.abs(vectors[nearest] - scale * pixels).max() < 0.01
@@ -147,15 +155,18 @@ class TestPublishedLibrary:
             phase,
             g_max=1.8,
             reflections=first.indices[nearest],
-            tilt_range=0.1,
-            thickness=np.array([65, 75, 85]) + 0.5,
+            tilt_range=0.3,
+            thickness=[75.5],
+            keep_maps=False,
             absorption=0.03,
             debye_waller={"Ga": 0.082, "Sb": 0.093},
             potential_scale=0.968,
         )
         # theirs: K_t = k0·(−x, +y); ours: K_t = −k0·(x, y)
-        theirs = values[:, ::2, 20:31, 20:31][..., ::-1].transpose(2, 3, 1, 0)
-        return np.corrcoef(library.intensities.ravel(), theirs.ravel())[0, 1]
+        theirs = values[:, 2:3, 10:41, 10:41][..., ::-1].transpose(2, 3, 1, 0)
+        cc = np.corrcoef(library.intensities.ravel(), theirs.ravel())[0, 1]
+        print(polarity, cc)
+        return cc
 
     def test_polarity(self, published, gasb):
         """cc ≥ 0.99 with Ga and Sb where they are, below 0.9 with them exchanged."""
@@ -232,11 +243,12 @@ class TestMaps:
 
 class TestOptions:
     def test_upper_zones_run_and_change_little(self, gasb):
-        """GaSb at 300 kV: the zones ±1 add beams and move a 40 nm library by a few percent."""
-        options = {"g_max": 2.5, "tilt_range": 0.04, "thickness": [40.0]}
+        """The zones ±2 (±1 of [110] are extinct in fcc) add beams, and move intensities a bit."""
+        options = {"g_max": 1.5, "tilt_range": 0.04, "thickness": [40.0]}
         zero = simulate(gasb, **options)
-        more = simulate(gasb, laue_zones=1, reflections=zero.indices, **options)
+        more = simulate(gasb, laue_zones=2, reflections=zero.indices, **options)
         assert more.parameters["n_beams"] > zero.parameters["n_beams"]
+        print(more.parameters["n_beams"], residual(more.intensities, zero.intensities))
         assert 0 < residual(more.intensities, zero.intensities) < 0.2
 
     def test_absorption(self, gasb):
@@ -262,15 +274,18 @@ class TestOptions:
         for index in range(2):
             np.testing.assert_allclose(ratio[:, :, index], ratio[:, :, index].mean(), rtol=2e-3)
 
-    def test_mosaic_is_a_convolution(self, gasb):
-        """Blurred over tilt, also near the library's border."""
-        wide = simulate(gasb, tilt_range=0.3)
-        blurred = simulate(gasb, tilt_range=0.1, mosaic=0.03, reflections=wide.indices)
-        import scipy.ndimage
-
-        expected = scipy.ndimage.gaussian_filter(wide.intensities, 1.5, axes=(0, 1))[10:-10, 10:-10]
+    @pytest.mark.parametrize("sigma", [0.03, 0.08])
+    def test_mosaic_is_a_convolution(self, gasb, sigma):
+        """Blurred over tilt, also at the library's border."""
+        wide = simulate(gasb, tilt_range=0.46)
+        blurred = simulate(gasb, tilt_range=0.1, mosaic=sigma, reflections=wide.indices)
+        expected = gaussian_filter(wide.intensities, sigma / 0.02, axes=(0, 1))[18:-18, 18:-18]
+        print(residual(blurred.intensities, expected))
         assert residual(blurred.intensities, expected) < 1e-3
-        assert residual(blurred.intensities, wide.intensities[10:-10, 10:-10]) > 5e-3
+        corner = residual(blurred.intensities[:2, :2], expected[:2, :2])
+        print(corner)
+        assert corner < 1e-3
+        assert residual(blurred.intensities, wide.intensities[18:-18, 18:-18]) > 5e-3
 
     def test_thickness_spread_is_a_mean(self, gasb):
         t = np.arange(50, 71, 1.0)

@@ -1,0 +1,154 @@
+"""``python -m pyxem_mlmaps.demo`` leaves a page with figures, and its numbers are good."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from pyxem_mlmaps import demo
+
+FIGURES = {"rocking", "training", "disks", "error", "map", "sigma", "tilt"}
+REAL_FIGURES = {"real_map", "real_tilt"}
+
+
+class Page(HTMLParser):
+    """Images, addresses and text of a page; unbalanced tags are an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.images, self.addresses, self.text, self.open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.images.append(dict(attributes))
+        elif tag != "meta":
+            self.open.append(tag)
+        self.addresses += [v for k, v in attributes if k in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def write_experiment(folder, library, size=12):
+    """A file like the published one: disk sums of a foil whose tilt x rises along x.
+
+    [001] lies along +x in the library and in the published images, so the tilts are alike too.
+    """
+    from scipy.io import savemat
+
+    from pyxem_mlmaps.simulation.spline import LibrarySpline
+
+    spline = LibrarySpline.fit(
+        library.intensities, library.tilt_x, library.tilt_y, library.thickness
+    )
+    tilt_x = np.tile(np.linspace(-0.1, 0.1, size), size)
+    points = np.stack([tilt_x, np.full_like(tilt_x, 0.03), np.full_like(tilt_x, 68.0)], axis=-1)
+    counts = np.random.default_rng(0).poisson(1e5 * spline(points))
+    disks = np.zeros((43, 3, size**2), dtype=np.int32)
+    disks[:, :2] = demo.disk_numbers()[:, :, None]
+    disks[:, 2] = counts.T
+    path = folder / demo.EXPERIMENT
+    path.parent.mkdir(parents=True)
+    savemat(path, {"diskList": disks})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The quick demo, once, with an experiment in the published form."""
+    import hyperspy.api as hs
+
+    before = hs.preferences.General.show_progressbar
+    hs.preferences.General.show_progressbar = False
+    shared, output = tmp_path_factory.mktemp("shared"), tmp_path_factory.mktemp("output")
+    write_experiment(shared, demo.simulate(demo.QUICK))
+    try:
+        numbers = demo.main(["--quick", "--output", str(output), "--shared", str(shared)])
+    finally:
+        hs.preferences.General.show_progressbar = before
+    return numbers, output, shared / demo.EXPERIMENT
+
+
+def test_errors_are_what_the_counts_allow(run):
+    numbers, _, _ = run
+    assert numbers["foil: RMS error of tilt x (m°)"] < 0.5
+    assert numbers["foil: RMS error of tilt y (m°)"] < 0.5
+    assert numbers["foil: RMS error of thickness (nm)"] < 0.2
+    assert numbers["foil: points with misfit above 1 (%)"] < 2
+
+
+def test_sigma_holds(run):
+    numbers, _, _ = run
+    shares = [value for name, value in numbers.items() if "within 1σ" in name]
+    assert len(shares) == 3
+    assert all(55 < share < 82 for share in shares)  # 192 points: 68 % ± 3.4 %
+
+
+def test_experiment_is_mapped_into_the_image_axes(run):
+    import pyxem_mlmaps as mlmaps
+
+    numbers, output, path = run
+    assert numbers["experiment: scatter of tilt x (m°)"] < 5
+    assert numbers["experiment: scatter of tilt y (m°)"] < 5
+    assert abs(numbers["experiment: median thickness (nm)"] - 68) < 1
+    omap = demo.map_experiment(mlmaps.load_model(output / "gasb_110.keras"), path)
+    assert omap.tilt_x.data == pytest.approx(np.tile(np.linspace(-0.1, 0.1, 12), (12, 1)), abs=2e-3)
+    assert omap.tilt_y.data == pytest.approx(np.full((12, 12), 0.03), abs=2e-3)
+
+
+def test_map_can_be_loaded(run):
+    import hyperspy.api as hs
+
+    _, output, _ = run
+    omap = hs.load(output / "orientation_map.hspy")
+    assert omap.data.shape == (*demo.QUICK.scan, 7)
+    assert omap.to_crystal_map().shape == demo.QUICK.scan
+
+
+def test_every_figure_shows_something(run):
+    from matplotlib.image import imread
+
+    _, output, _ = run
+    for name in FIGURES | REAL_FIGURES:
+        image = imread(output / f"{name}.png")[..., :3]
+        assert min(image.shape[:2]) > 200, name
+        assert len(np.unique((255 * image).astype(int) @ [65536, 256, 1])) > 50, name
+        assert np.mean(image.min(axis=-1) < 0.95) > 0.02, name
+
+
+def test_page_is_whole_and_needs_nothing_else(run):
+    numbers, output, _ = run
+    page = Page((output / "index.html").read_text(encoding="utf-8"))
+    assert not page.open
+    assert {image["src"] for image in page.images} == {
+        f"{name}.png" for name in FIGURES | REAL_FIGURES
+    }
+    assert all(image["alt"] for image in page.images)
+    assert not [a for a in page.addresses if "/" in a]  # beside the page, none from elsewhere
+    text = "".join(page.text)
+    assert all(name in text for name in numbers)
+    assert "hyperspy" in text
+
+
+def test_disks_of_the_publication():
+    disks = demo.disk_numbers()
+    assert disks.shape == (43, 2)
+    assert disks[0].tolist() == [3, -3] and disks[-1].tolist() == [-3, 3]
+    assert {tuple(d) for d in disks} == {tuple(-d) for d in disks}
+
+
+def test_scatter_is_the_noise_of_one_point():
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:200, :200]
+    values = 0.02 * x - 0.01 * y + 0.003 * rng.standard_normal(x.shape)
+    assert demo.scatter(values) == pytest.approx(0.003, rel=0.03)
+
+
+def test_missing_experiment_is_named(tmp_path):
+    with pytest.raises(SystemExit, match="experiment_50x50"):
+        demo.main(["--quick", "--output", str(tmp_path), "--shared", str(tmp_path)])
