@@ -3,11 +3,12 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test test-core bench clean
 
 help:
 	@echo "make demo    simulate GaSb, train, map a bent foil; figures in demo-output/"
 	@echo "make test    lint and run the tests"
+	@echo "make test-core   the tests without py4DSTEM, newest NumPy"
 	@echo "make install the set-up alone"
 	@echo "make bench   the measured figures of benchmarks/README.md (about 30 minutes)"
 
@@ -28,8 +29,15 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
+# the core alone, with the newest NumPy and without py4DSTEM: what most users install
+test-core:
+	test -x .venv-core/bin/python || $(PYTHON) -m venv .venv-core
+	.venv-core/bin/python -m pip install --quiet --upgrade pip
+	.venv-core/bin/python -m pip install --quiet --editable ".[tests]"
+	.venv-core/bin/python -m pytest
+
 bench: install
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) demo-output
+	rm -rf $(VENV) .venv-core demo-output

@@ -2,6 +2,7 @@ from . import data as data
 from . import plotting as plotting
 from ._signal_methods import register, unregister
 from ._version import __version__
+from .mapping.orientation import map_intensities
 from .models.io import load_model
 from .models.orientation import OrientationModel
 from .models.train import train_orientation_model
@@ -21,6 +22,7 @@ __all__ = [
     "__version__",
     "data",
     "load_model",
+    "map_intensities",
     "plotting",
     "register",
     "simulate_rocking",

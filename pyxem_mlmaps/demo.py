@@ -8,7 +8,6 @@ of Yuan, Zhang, He and Zuo, Ultramicroscopy 231 (2021) 113256, is at hand, it is
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         mlmaps.NoiseModel(dose=(1e5, 1e6)),
         steps=effort.steps,
         batch_size=512,
-        learning_rate=0.03,
     )
     print(model)
     page.add_training(model)
@@ -169,9 +167,7 @@ def train_robust(library: mlmaps.RockingLibrary, steps: int) -> mlmaps.Orientati
     noise = mlmaps.NoiseModel(
         dose=None, white=(0.02, 0.1), background=(0, 0.4), model_error=(0.05, 0.2)
     )
-    return mlmaps.train_orientation_model(
-        library, noise, steps=steps, batch_size=512, learning_rate=0.03
-    )
+    return mlmaps.train_orientation_model(library, noise, steps=steps, batch_size=512)
 
 
 def map_experiment(model: mlmaps.OrientationModel, path: Path) -> mlmaps.MLOrientationMap:
@@ -182,18 +178,12 @@ def map_experiment(model: mlmaps.OrientationModel, path: Path) -> mlmaps.MLOrien
     """
     from scipy.io import loadmat
 
-    from pyxem_mlmaps.mapping.checks import in_plane_transform
-
     disks = loadmat(path)["diskList"]
     if not np.array_equal(disks[:, :2, 0], disk_numbers()):
         raise ValueError(f"{path}: its disks are not the 43 of the publication in their order.")
     lattice = mlmaps.DiskLattice((257, 257), (-48, -34), (-48, 34), disk_numbers(), 11.6)
-    turn, _, _ = in_plane_transform(model, lattice)
-    values = model.predict(disks[:, 2].T).stack()
-    values[:, 0:2] = values[:, 0:2] @ turn.T
-    values[:, 3:5] = np.sqrt(values[:, 3:5] ** 2 @ (turn**2).T)
-    size = round(len(values) ** 0.5)
-    return mlmaps.MLOrientationMap(values.reshape(size, size, -1))
+    size = round(disks.shape[2] ** 0.5)
+    return mlmaps.map_intensities(disks[:, 2].T.reshape(size, size, -1), model, lattice)
 
 
 def judge_experiment(omap: mlmaps.MLOrientationMap) -> dict[str, float]:
@@ -251,11 +241,10 @@ def _find_experiment(shared: Path | None, search: bool) -> Path | None:
 
 
 def _quiet() -> None:
-    """Figures go to files, and TensorFlow keeps its start-up messages to itself."""
+    """Figures go to files."""
     import matplotlib
 
     matplotlib.use("Agg")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def _steps(total: int) -> Any:

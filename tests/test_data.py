@@ -62,9 +62,7 @@ def test_lattice_fits(library):
         c, d = np.cos(np.radians(rotation)), np.sin(np.radians(rotation))
         vectors = library.vectors @ np.array([[c, -d], [d, c]])  # (y, x) turned from x to y
         scale = library.beam.aperture_radius / lattice.radius
-        np.testing.assert_allclose(
-            (lattice.positions - lattice.origin) * scale, vectors, atol=1e-6
-        )
+        np.testing.assert_allclose((lattice.positions - lattice.origin) * scale, vectors, atol=1e-6)
 
 
 def test_truth_survives_a_file(library, tmp_path):

@@ -47,9 +47,7 @@ class TestBeam:
 class TestDiskLattice:
     def test_positions(self):
         lattice = DiskLattice(**LATTICE)
-        np.testing.assert_array_equal(
-            lattice.positions, [(64, 60), (64, 90), (92, 63), (64, 30)]
-        )
+        np.testing.assert_array_equal(lattice.positions, [(64, 60), (64, 90), (92, 63), (64, 30)])
         assert len(lattice) == 4
         assert lattice.smallest_distance == pytest.approx(np.hypot(28, 3))
 

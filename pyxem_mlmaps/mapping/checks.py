@@ -71,7 +71,7 @@ def check_calibration(
         raise ValueError(
             message + " Correct the calibration or train for this beam; check='warn' goes on."
         )
-    warnings.warn(message, stacklevel=4)
+    warnings.warn(message, stacklevel=5)
 
 
 def _stated(signal: Any, name: str) -> float | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyxem_mlmaps.models.orientation import OrientationModel
     from pyxem_mlmaps.signals import MLOrientationMap
 
-__all__ = ["extract_intensities", "map_orientation"]
+__all__ = ["extract_intensities", "map_intensities", "map_orientation"]
 
 Float = NDArray[np.floating]
 
@@ -50,19 +50,15 @@ def map_orientation(
     lattice = _checked(signal, model, lattice, check)
     if background not in ("none", "local"):
         raise ValueError(f"background={background!r}: 'none' or 'local' is allowed.")
-    turn = np.eye(2)
-    if model.card.vectors is not None:
-        turn, _, _ = in_plane_transform(model, lattice)
+    turn = _turn(model, lattice)
     read = _Reader(lattice, signal.data.shape[-2:], background, signal.data.dtype)
     allow_dead = model.noise.dead_disks > 0
 
     def block_map(block: NDArray, shifts: NDArray | None = None) -> NDArray[np.float64]:
         scan = block.shape[:-2]
         intensities = read(block.reshape(-1, *block.shape[-2:]), shifts)
-        values = model.predict(_usable(intensities, allow_dead), refine, batch_size).stack()
-        values[:, 0:2] = values[:, 0:2] @ turn.T
-        values[:, 3:5] = np.sqrt(values[:, 3:5] ** 2 @ (turn**2).T)
-        return values.reshape(*scan, 7)
+        intensities = _usable(intensities, allow_dead)
+        return _channels(model, intensities, turn, refine, batch_size).reshape(*scan, 7)
 
     data = _map_blocks(block_map, signal, descan, 7)
     lazy = signal._lazy if lazy_output is None else bool(lazy_output)
@@ -73,10 +69,81 @@ def map_orientation(
     axes = [a.get_axis_dictionary() for a in signal.axes_manager.navigation_axes[::-1]]
     axes.append({"name": "channel", "size": 7, "navigate": False})
     result = (LazyMLOrientationMap if lazy else MLOrientationMap)(data, axes=axes)
-    _describe(result, signal, model, lattice, turn)
+    title = signal.metadata.get_item("General.title", default="")
+    _describe(result, title, model, lattice, turn)
     if not lazy:
         result.warn_of_bad_points()
     return result
+
+
+def map_intensities(
+    intensities: ArrayLike,
+    model: OrientationModel,
+    lattice: DiskLattice,
+    refine: bool = True,
+    batch_size: int = 4096,
+) -> MLOrientationMap:
+    """Map tilt and thickness from disk intensities that were summed elsewhere.
+
+    For virtual-aperture or disk-sum data sets whose patterns were not kept.
+
+    Parameters
+    ----------
+    intensities
+        (scan y, scan x, n_disk), (scan, n_disk) or (n_disk,), in the order of ``lattice``, any
+        positive scale.
+    model
+        Trained for these disks.
+    lattice
+        Where the disks were on the detector: it tells how the pattern was turned.
+    refine, batch_size
+        As in ``Diffraction2D.ml_orientation_map``.
+
+    Returns
+    -------
+    MLOrientationMap
+        Tilts in detector axes, as from patterns; the scan axes are uncalibrated.
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps import map_intensities
+    >>> omap = map_intensities(disk_sums, model, lattice)  # doctest: +SKIP
+    """
+    from pyxem_mlmaps.signals import MLOrientationMap
+
+    values = np.asarray(intensities)
+    if np.iscomplexobj(values) or not 1 <= values.ndim <= 3 or values.shape[-1] != len(lattice):
+        raise ValueError(
+            f"intensities have shape {values.shape} and dtype {values.dtype}; real numbers of "
+            f"shape (scan y, scan x, {len(lattice)}) are needed, one for each disk of the lattice."
+        )
+    ordered = order_lattice(model, lattice)
+    column = {tuple(index): n for n, index in enumerate(lattice.indices.tolist())}
+    values = values[..., [column[tuple(index)] for index in ordered.indices.tolist()]]
+    turn = _turn(model, ordered)
+    flat = _usable(values.reshape(-1, len(lattice)).astype(float), model.noise.dead_disks > 0)
+    data = _channels(model, flat, turn, refine, batch_size).reshape(*values.shape[:-1], 7)
+    result = MLOrientationMap(data)
+    _describe(result, "", model, ordered, turn)
+    result.warn_of_bad_points()
+    return result
+
+
+def _turn(model: OrientationModel, lattice: DiskLattice) -> Float:
+    """(2, 2) rotation from the library's detector axes to the recorded ones."""
+    if model.card.vectors is None:
+        return np.eye(2)
+    return in_plane_transform(model, lattice)[0]
+
+
+def _channels(
+    model: OrientationModel, intensities: Float, turn: Float, refine: bool, batch_size: int
+) -> Float:
+    """(n, 7) channels with the tilts and their σ in detector axes."""
+    values = model.predict(intensities, refine, batch_size).stack()
+    values[:, 0:2] = values[:, 0:2] @ turn.T
+    values[:, 3:5] = np.sqrt(values[:, 3:5] ** 2 @ (turn**2).T)
+    return values
 
 
 def extract_intensities(
@@ -210,7 +277,7 @@ def _map_blocks(function: Any, signal: Any, descan: Any, n_channel: int) -> Any:
     return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
 
 
-def _describe(result: Any, signal: Any, model: Any, lattice: DiskLattice, turn: Float) -> None:
+def _describe(result: Any, title: str, model: Any, lattice: DiskLattice, turn: Float) -> None:
     """Provenance and title; the base rotation is the library's, turned as the pattern is."""
     card = model.card
     base = card.base_rotation
@@ -233,5 +300,4 @@ def _describe(result: Any, signal: Any, model: Any, lattice: DiskLattice, turn: 
             "pyxem": version("pyxem"),
         },
     )
-    title = signal.metadata.get_item("General.title", default="")
     result.metadata.General.title = f"Orientation map of {title}" if title else "Orientation map"

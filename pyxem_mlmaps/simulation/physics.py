@@ -144,16 +144,19 @@ def choose_reflections(
 
 
 def check_overlap(g: NDArray, beam: Beam) -> None:
+    """Warn if disks overlap by up to a tenth of their width, refuse more."""
     if len(g) < 2 or beam.convergence_angle == 0:
         return
     distance = np.linalg.norm(g[:, None, :2] - g[None, :, :2], axis=-1)
     distance[np.diag_indices(len(g))] = np.inf
     nearest = float(distance.min())
     if nearest < 2 * beam.aperture_radius:
-        warnings.warn(
+        message = (
             f"convergence_angle={beam.convergence_angle:g} mrad makes disks overlap: they are "
             f"{nearest:.3f} Å⁻¹ apart and {2 * beam.aperture_radius:.3f} Å⁻¹ wide. Intensities of "
             f"overlapping disks cannot be told apart; below "
-            f"{1e3 * nearest / 2 / beam.wavenumber:.2f} mrad they separate.",
-            stacklevel=4,
+            f"{1e3 * nearest / 2 / beam.wavenumber:.2f} mrad they separate."
         )
+        if nearest < 1.8 * beam.aperture_radius:
+            raise ValueError(message)
+        warnings.warn(message, stacklevel=4)

@@ -128,7 +128,7 @@ def thermal_absorption(
         f'(g) = ½ λγ ∫ f(|g/2 + q|) f(|g/2 - q|) [e^{-M(g)} - e^{-M(g/2 + q) - M(g/2 - q)}] d²q
 
     and U'_g = γ/(πΩ) Σ f'_j exp(-2πi g·r_j). Nothing is fitted: with these coefficients the
-    published GaSb library is met with factors of 0.92 (Ga) and 0.70 (Sb) on f'.
+    published GaSb library is met with factors of 0.90 (Ga) and 0.67 (Sb) on f'.
 
     Parameters
     ----------

@@ -74,7 +74,9 @@ class TestRoundTrip:
         first = mlmaps.load_model(stored)
         first.save(tmp_path / "sub" / "again.keras")
         second = mlmaps.load_model(tmp_path / "sub" / "again.keras")
-        assert first.predict(patterns).stack().tobytes() == second.predict(patterns).stack().tobytes()
+        assert (
+            first.predict(patterns).stack().tobytes() == second.predict(patterns).stack().tobytes()
+        )
         assert [p.name for p in (tmp_path / "sub").iterdir()] == ["again.keras"]
 
     def test_replaces_a_file_whole(self, model, tmp_path):
@@ -264,7 +266,9 @@ class TestNothingIsExecuted:
         changes = {"config.json": b'{"class_name": "Lambda", "config": "import os"}'}
         path = rewritten(stored, tmp_path / "m.keras", changes)
         loaded = mlmaps.load_model(path)
-        assert loaded.predict(patterns).stack().tobytes() == model.predict(patterns).stack().tobytes()
+        assert (
+            loaded.predict(patterns).stack().tobytes() == model.predict(patterns).stack().tobytes()
+        )
 
     def test_claims_of_size(self, stored, tmp_path, monkeypatch):
         """A member that unpacks beyond the limit is refused before it is read."""

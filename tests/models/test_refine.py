@@ -69,9 +69,7 @@ def test_cramer_rao(spline, truth):
     pull = (found - many) / sigma
     rms = np.sqrt((pull**2).mean(axis=0))
     np.testing.assert_allclose(rms, 1, atol=0.1)
-    np.testing.assert_allclose(
-        np.sqrt(result.variance) * spline.step / sigma, 1, atol=0.05
-    )
+    np.testing.assert_allclose(np.sqrt(result.variance) * spline.step / sigma, 1, atol=0.05)
     assert result.chi_square.mean() == pytest.approx(1, abs=0.03)
 
 

@@ -123,7 +123,6 @@ class TestSymmetry:
         tilted = conventions.tilted_rotation(base, 0.04, -0.02)
         other = simulate(gasb, zone_axis=None, orientation=tilted, **options)
         got, expected = other.intensities[:-2, 1:], polar.intensities[2:, :-1]
-        print(residual(got, expected), residual(other.intensities, polar.intensities))
         assert residual(got, expected) < 2e-3
 
 
@@ -164,9 +163,7 @@ class TestPublishedLibrary:
         )
         # theirs: K_t = k0·(−x, +y); ours: K_t = −k0·(x, y)
         theirs = values[:, 2:3, 10:41, 10:41][..., ::-1].transpose(2, 3, 1, 0)
-        cc = np.corrcoef(library.intensities.ravel(), theirs.ravel())[0, 1]
-        print(polarity, cc)
-        return cc
+        return np.corrcoef(library.intensities.ravel(), theirs.ravel())[0, 1]
 
     def test_polarity(self, published, gasb):
         """cc ≥ 0.99 with Ga and Sb where they are, below 0.9 with them exchanged."""
@@ -248,7 +245,6 @@ class TestOptions:
         zero = simulate(gasb, **options)
         more = simulate(gasb, laue_zones=2, reflections=zero.indices, **options)
         assert more.parameters["n_beams"] > zero.parameters["n_beams"]
-        print(more.parameters["n_beams"], residual(more.intensities, zero.intensities))
         assert 0 < residual(more.intensities, zero.intensities) < 0.2
 
     def test_absorption(self, gasb):
@@ -280,10 +276,8 @@ class TestOptions:
         wide = simulate(gasb, tilt_range=0.46)
         blurred = simulate(gasb, tilt_range=0.1, mosaic=sigma, reflections=wide.indices)
         expected = gaussian_filter(wide.intensities, sigma / 0.02, axes=(0, 1))[18:-18, 18:-18]
-        print(residual(blurred.intensities, expected))
         assert residual(blurred.intensities, expected) < 1e-3
         corner = residual(blurred.intensities[:2, :2], expected[:2, :2])
-        print(corner)
         assert corner < 1e-3
         assert residual(blurred.intensities, wide.intensities[18:-18, 18:-18]) > 5e-3
 
