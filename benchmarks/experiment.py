@@ -22,7 +22,7 @@ from pyxem_mlmaps.mapping.checks import in_plane_transform
 NOISE = mlmaps.NoiseModel(
     dose=None, white=(0.02, 0.1), background=(0.0, 0.4), model_error=(0.05, 0.2)
 )
-STEPS = 1500
+STEPS = 900
 
 
 def scatter(values: np.ndarray) -> float:

@@ -50,7 +50,7 @@ if __name__ == "__main__":
         reflections=43,
     )
     model = mlmaps.train_orientation_model(
-        library, mlmaps.NoiseModel(dose=(3e4, 1e6)), steps=2000, seed=0
+        library, mlmaps.NoiseModel(dose=(3e4, 1e6)), steps=900, seed=0
     )
     figures = {}
     for electrons in (1e5, 1e6):

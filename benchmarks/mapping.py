@@ -29,7 +29,7 @@ def make(folder: Path) -> None:
         data.gasb(), mlmaps.Beam(300, 1.10), zone_axis=(1, 1, 0), tilt_range=0.5,
         thickness=np.arange(60, 91, 5.0), reflections=43,
     )  # fmt: skip
-    model = mlmaps.train_orientation_model(library, mlmaps.NoiseModel(dose=(3e4, 1e6)), steps=1000)
+    model = mlmaps.train_orientation_model(library, mlmaps.NoiseModel(dose=(3e4, 1e6)), steps=300)
     model.save(folder / "model.keras")
     for n in SIZES:
         s = data.bent_foil((n, n), library=library, electrons=2e5, background=0.05, chunks=(16, 16))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk
+from diffpy.structure import Atom, Lattice, Structure
+from orix.crystal_map import Phase
 
 import pyxem_mlmaps as mlmaps
-from pyxem_mlmaps import data
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,8 +24,15 @@ def quiet():
 
 @pytest.fixture(scope="session")
 def gasb():
-    """Zinc blende without a centre: what has a polarity."""
-    return data.gasb()
+    """Zinc blende without a centre: what has a polarity. σ of 0.085 (Ga) and 0.095 Å (Sb)."""
+    structure = Structure(
+        lattice=Lattice(6.0959, 6.0959, 6.0959, 90, 90, 90),
+        atoms=[
+            Atom("Ga", [0, 0, 0], Uisoequiv=0.085**2),
+            Atom("Sb", [0.25, 0.25, 0.25], Uisoequiv=0.095**2),
+        ],
+    )
+    return Phase("GaSb", space_group=216, structure=structure)
 
 
 @pytest.fixture(scope="session")

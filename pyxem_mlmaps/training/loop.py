@@ -41,7 +41,7 @@ class TrainingHistory:
 def train_network(
     sampler: Sampler,
     steps: int,
-    batch_size: int = 1024,
+    batch_size: int = 2048,
     hidden: tuple[int, ...] = (256, 256, 256, 256),
     learning_rate: float = 0.02,
     seed: int = 0,

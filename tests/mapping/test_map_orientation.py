@@ -48,7 +48,8 @@ def assert_same(got, expected):
     assert got.shape == expected.shape
     np.testing.assert_allclose(got[..., :2], expected[..., :2], rtol=0, atol=1e-6)
     np.testing.assert_allclose(got[..., 2], expected[..., 2], rtol=0, atol=1e-3)
-    np.testing.assert_allclose(got[..., 3:], expected[..., 3:], rtol=1e-3)
+    np.testing.assert_allclose(got[..., 3:6], expected[..., 3:6], rtol=1e-3)
+    np.testing.assert_allclose(got[..., 6], expected[..., 6], rtol=1e-3, atol=1e-5)
 
 
 def same_but(scan, values):
@@ -235,7 +236,7 @@ class TestBackgroundAndDescan:
                 omap = each.ml_orientation_map(model, lattice, descan=descan, lazy_output=False)
                 assert_same(omap.data, wanted.data)
         blind = signal.ml_orientation_map(model, lattice)
-        assert np.median(blind.misfit.data) > 1
+        assert np.abs(blind.data[..., :2] - still.data[..., :2]).max() > 1e-3, "it mattered"
         line = signal.inav[:, 1].ml_orientation_map(model, lattice, descan=shifts[1])
         point = signal.inav[2, 1].ml_orientation_map(model, lattice, descan=shifts[1, 2])
         assert_same(line.data, still.data[1])

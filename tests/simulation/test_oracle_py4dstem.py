@@ -1,4 +1,4 @@
-"""The same beams through py4DSTEM's Bloch-wave solver: an independent code, the same intensities."""
+"""The same beams through py4DSTEM's Bloch-wave solver: an independent code's intensities."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_intensities(case, theirs, tilt, solver):
         assert residual(mine, other) <= 1e-3
 
 
-def test_whole_simulator(case, theirs, silicon, gasb):
+def test_whole_simulator(case, theirs):
     """``simulate_rocking`` from crystal to disks, against py4DSTEM at three of its grid points."""
     crystal, _, hkl, g, _ = case
     keep = hkl[:15]

@@ -371,9 +371,11 @@ class TestBadArguments:
             simulate(gasb, **options)
 
     def test_overlapping_disks(self, gasb):
-        """A warning that says at which angle they separate."""
-        with pytest.warns(UserWarning, match=r"convergence_angle=4 mrad.*below 2.80 mrad"):
+        """Refused above a tenth of their width, else a warning; it says where they separate."""
+        with pytest.raises(ValueError, match=r"convergence_angle=4 mrad.*below 2.80 mrad"):
             simulate(gasb, beam=Beam(300, 4.0), lazy_output=True)
+        with pytest.warns(UserWarning, match=r"convergence_angle=2.9 mrad.*below 2.80 mrad"):
+            simulate(gasb, beam=Beam(300, 2.9), lazy_output=True)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            simulate(gasb, lazy_output=True)
+            simulate(gasb, beam=Beam(300, 2.7), lazy_output=True)

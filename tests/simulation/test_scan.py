@@ -104,13 +104,16 @@ def test_pixels_show_the_map(library):
     area = np.pi * (lattice.radius**2 + 0.5**2)
     disks = np.argsort(-library.mean_intensity)[:6]
     for disk in disks:
-        centre = lattice.positions[disk]
+        centre, ratios = lattice.positions[disk], []
         for dy, dx in ((0, 0), (4, -3), (-5, 2)):
             y, x = np.round(centre + (dy, dx)).astype(int)
             u = np.array([y, x]) - centre
             tilt = [truth.tilt_x[1, 0] - per_pixel * u[1], truth.tilt_y[1, 0] - per_pixel * u[0]]
             wanted = spline([[*tilt, truth.thickness[1, 0]]])[0, disk] * 1e6 / area
-            assert signal.data[1, 0, y, x] == pytest.approx(wanted, rel=1e-3)
+            ratios.append(signal.data[1, 0, y, x] / wanted)
+        np.testing.assert_allclose(ratios, ratios[0], rtol=1e-5, err_msg="contrast")
+        # pixels at the rim are covered in part; the disk's sum is right, see above
+        assert ratios[0] == pytest.approx(1, abs=0.01)
 
 
 def test_patterns_do_not_depend_on_chunks(library):
