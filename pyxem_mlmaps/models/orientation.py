@@ -180,8 +180,7 @@ class OrientationModel:
         result = np.full((len(data), 7), np.nan)
         unit = normalise(data)
         enough = np.isfinite(unit).sum(axis=1) >= max(self.card.n_disk / 2, 1)
-        usable = np.flatnonzero(enough & np.isfinite(np.nanmax(np.abs(unit), axis=1, initial=0)))
-        usable = usable[np.isfinite(data[usable]).any(axis=1)]
+        usable = np.flatnonzero(enough)
         if not len(usable):
             return result
         unit = unit[usable]

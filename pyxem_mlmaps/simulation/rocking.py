@@ -106,7 +106,8 @@ def simulate_rocking(
         See ``g_max``; R = Σ|ΔI| / ΣI.
     laue_zones
         0: zero Laue zone; n: also the zones up to ±n (non-resonant upper-zone beams matter more
-        than the ring itself).
+        than the ring itself). Zones that the lattice centring forbids add nothing: n = ±1 for
+        ⟨110⟩ of a face-centred crystal.
     step
         Largest propagation step in Å.
     keep_maps
@@ -217,6 +218,7 @@ def simulate_rocking_ensemble(
     debye_waller: tuple[float, float] = (0.9, 1.1),
     potential_scale: tuple[float, float] = (0.97, 1.03),
     mosaic: tuple[float, float] = (0.0, 0.0),
+    sigma: float | dict[str, float] | None = None,
     seed: int = 0,
     show_progressbar: bool | None = None,
     **options: Any,
@@ -236,6 +238,9 @@ def simulate_rocking_ensemble(
         Ranges of the factor on the absorptive potential and of the mosaic spread (degrees).
     debye_waller, potential_scale
         Ranges of the factors on all σ and on all U_g.
+    sigma
+        RMS displacements that the Debye-Waller factors multiply, as ``debye_waller`` of
+        :func:`simulate_rocking`; the mean over the sites of an element is used.
     seed
         For the draws.
     **options
@@ -250,7 +255,6 @@ def simulate_rocking_ensemble(
 
     if n < 2:
         raise ValueError(f"n={n}: an ensemble has at least 2 libraries.")
-    sigma = options.pop("sigma", None)
     base = as_crystal(phase, sigma)
     draws = qmc.LatinHypercube(d=4, seed=seed).random(n)
     libraries: list[RockingLibrary] = []
@@ -261,7 +265,8 @@ def simulate_rocking_ensemble(
                 row, (absorption_scale, debye_waller, potential_scale, mosaic), strict=True
             )
         ]
-        factors = dict(zip(base.symbols, values[1] * base.sigma, strict=True))
+        symbols = np.array(base.symbols)
+        factors = {s: values[1] * float(base.sigma[symbols == s].mean()) for s in base.symbols}
         if libraries:  # the same disks and beams as the first
             options["reflections"] = libraries[0].indices
             options["g_max"] = libraries[0].parameters["g_max"]
