@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps.models.card import ModelCard
 from pyxem_mlmaps.models.refine import Fit, fit_patterns
-from pyxem_mlmaps.models.search import coarse_starts
+from pyxem_mlmaps.models.search import CoarseSearch
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 from pyxem_mlmaps.specs import NoiseModel
 from pyxem_mlmaps.training.network import Network, build_keras
@@ -208,6 +209,10 @@ class OrientationModel:
         result[usable] = np.column_stack([parameters, sigma, misfit])
         return result
 
+    @cached_property
+    def _search(self) -> CoarseSearch:
+        return CoarseSearch.of(self.spline, fit_model(self.noise, self.positions)[2])
+
     def _fit(self, unit: Float, start: Float, max_steps: int = 15) -> Fit:
         templates, precision, noise = fit_model(self.noise, self.positions)
         return fit_patterns(
@@ -221,9 +226,8 @@ class OrientationModel:
         poor = np.flatnonzero(~(fit.chi_square <= limit) | fit.at_border)
         if not len(poor):
             return fit
-        templates, _, noise = fit_model(self.noise, self.positions)
         fields = [np.array(f) for f in fit]
-        for other_start in coarse_starts(unit[poor], self.spline, noise):
+        for other_start in self._search.starts(unit[poor]):
             other = self._fit(unit[poor], other_start)
             better = other.chi_square < fields[2][poor] * 0.999
             better &= ~other.at_border | fields[3][poor]

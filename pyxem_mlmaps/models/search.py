@@ -3,62 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps.models.refine import noise_variance
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 
-__all__ = ["coarse_starts"]
+__all__ = ["CoarseSearch"]
 
 Float = NDArray[np.floating]
 BLOCK = 2048
+FINEST = np.array([24, 24, 6])
 
 
-def coarse_starts(data: Float, spline: LibrarySpline, noise: Float, n: int = 3) -> Iterator[Float]:
-    """The best grid points of the library, apart from one another, for each pattern.
+@dataclass(frozen=True, eq=False)
+class CoarseSearch:
+    """Templates on a coarse grid of the library, compared with patterns by matrix products.
 
     Parameters
     ----------
-    data
-        (n_pattern, n_disk) in units of the mean disk; NaN disks are left out.
-    spline
-        The library.
-    noise
-        (poisson, white, model error) as the fit takes them.
-    n
-        Number of starts for each pattern.
-
-    Yields
-    ------
-    numpy.ndarray
-        (n_pattern, 3) grid coordinates; the best of all patterns first, then the second best.
+    axes
+        Grid coordinates of the templates along tilt x, tilt y and thickness.
+    weighted, squared, weight
+        (n_template, n_disk): weight × template, weight × template², and weight.
     """
-    stride = np.maximum(1, (spline.size - 1) // np.array([24, 24, 6]))
-    axes = [np.arange(0, size, s) for size, s in zip(spline.size, stride, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(float)
-    templates = np.maximum(spline(grid * spline.step + spline.start), 0).astype(np.float32)
-    templates /= templates.mean(axis=1, keepdims=True)
-    weight = 1 / np.vectorize(noise_variance, otypes=[np.float32])(templates, *noise)
-    starts = np.empty((n, len(data), 3))
-    for first in range(0, len(data), BLOCK):
-        part = slice(first, first + BLOCK)
-        distance = _distances(data[part], templates, weight)
-        for rank in range(n):
-            best = np.argmin(distance, axis=1)
-            starts[rank, part] = grid[best]
-            near = np.all(np.abs(grid[None] - grid[best][:, None]) <= 2 * stride, axis=2)
-            distance[near] = np.inf
-    yield from starts
 
+    axes: tuple[Float, Float, Float]
+    weighted: NDArray[np.float32]
+    squared: NDArray[np.float32]
+    weight: NDArray[np.float32]
 
-def _distances(data: Float, templates: Float, weight: Float) -> Float:
-    """(n_pattern, n_template) weighted squared distances."""
-    known = np.isfinite(data).astype(np.float32)
-    filled = np.nan_to_num(data, nan=0.0).astype(np.float32)
-    return (
-        (filled**2) @ weight.T
-        - 2 * filled @ (weight * templates).T
-        + known @ (weight * templates**2).T
-    )
+    @classmethod
+    def of(cls, spline: LibrarySpline, noise: Float) -> CoarseSearch:
+        """From a library and (poisson, white, model error) as the fit takes them."""
+        stride = np.maximum(1, (spline.size - 1) // FINEST)
+        axes = tuple(
+            np.arange(0, size, s, dtype=float) for size, s in zip(spline.size, stride, strict=True)
+        )
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        templates = np.maximum(spline(grid * spline.step + spline.start), 0).astype(float)
+        templates /= templates.mean(axis=1, keepdims=True)
+        poisson, white, error = noise
+        weight = 1 / (poisson * templates + white**2 + (error * templates) ** 2)
+        return cls(
+            axes,
+            (weight * templates).astype(np.float32),
+            (weight * templates**2).astype(np.float32),
+            weight.astype(np.float32),
+        )
+
+    def starts(self, data: Float, n: int = 3) -> Iterator[Float]:
+        """The best templates for each pattern, apart from one another.
+
+        Parameters
+        ----------
+        data
+            (n_pattern, n_disk) in units of the mean disk; NaN disks are left out.
+        n
+            Number of starts for each pattern.
+
+        Yields
+        ------
+        numpy.ndarray
+            (n_pattern, 3) grid coordinates; the best of all patterns first, then the second best.
+        """
+        starts = np.empty((n, len(data), 3))
+        for first in range(0, len(data), BLOCK):
+            part = slice(first, first + BLOCK)
+            shape = (-1, *(len(axis) for axis in self.axes))
+            distance = self._distances(data[part]).reshape(shape)
+            for rank in range(n):
+                best = np.unravel_index(
+                    np.argmin(distance.reshape(len(distance), -1), axis=1), distance.shape[1:]
+                )
+                starts[rank, part] = np.stack(
+                    [axis[i] for axis, i in zip(self.axes, best, strict=True)], axis=-1
+                )
+                near = [
+                    np.abs(np.arange(len(axis)) - i[:, None]) <= 2
+                    for axis, i in zip(self.axes, best, strict=True)
+                ]
+                distance[
+                    near[0][:, :, None, None] & near[1][:, None, :, None] & near[2][:, None, None]
+                ] = np.inf
+        yield from starts
+
+    def _distances(self, data: Float) -> NDArray[np.float32]:
+        """(n_pattern, n_template) weighted squared distances."""
+        known = np.isfinite(data).astype(np.float32)
+        filled = np.nan_to_num(data, nan=0.0).astype(np.float32)
+        return (filled**2) @ self.weight.T - 2 * filled @ self.weighted.T + known @ self.squared.T
