@@ -25,6 +25,9 @@ __all__ = ["LatticeTemplate", "find_lattice", "find_lattice_candidates", "in_pla
 Floats = NDArray[np.float64]
 STEPS = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)])
 
+TIE = 0.05
+"""Difference of two orientations' correlation scores below which the intensities do not decide."""
+
 
 def find_lattice(
     signal: Any,
@@ -94,6 +97,13 @@ def find_lattice(
         found = find_lattice_candidates(
             signal, template, show_progressbar=show_progressbar, **options
         )
+        if len(found) > 1 and found[0][1] - found[1][1] < TIE:
+            warnings.warn(
+                f"two orientations of the pattern fit about equally well (scores "
+                f"{found[0][1]:.3f} and {found[1][1]:.3f}); the first is taken. Map a few points "
+                "with each of find_lattice_candidates(...) and keep the one of smaller misfit.",
+                stacklevel=3,
+            )
         return found[0][0]
     pattern, calibration, result_radius, seen_radius = _prepare(
         signal, radius, max_patterns, show_progressbar
