@@ -94,7 +94,8 @@ def ml_orientation_map(
     -----
     *When does it apply?* Disks must not overlap, and the crystal must stay within the tilt and
     thickness range of the training library. Look at ``misfit`` and at the sigmas before believing
-    a number: a grain of another phase or orientation has no small misfit.
+    a number: where ``misfit`` is above 1 the library does not explain the pattern (another grain or
+    phase, a tilt or thickness beyond the library).
 
     *Is the pattern's orientation on the detector important?* Yes. The library is simulated for one
     in-plane orientation, and g1 and g2 of ``lattice`` tell which disk is which.

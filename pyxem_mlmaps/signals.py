@@ -33,7 +33,8 @@ CHANNELS = (
 """What the signal axis holds, in this order."""
 
 UNITS = ("deg", "deg", "nm", "deg", "deg", "nm", "")
-"""Unit of each channel; the misfit is a pure number, 1 where the model explains the data."""
+"""Unit of each channel; the misfit is a pure number, above 1 where the library does not explain
+the pattern."""
 
 
 def _channel_property(name: str, text: str) -> property:
