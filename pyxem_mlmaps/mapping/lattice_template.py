@@ -1,8 +1,7 @@
-"""What a model expects of a lattice of disks, and how it may lie on the detector."""
+"""How the lattice that a model expects may lie on the detector."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -10,57 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
 from pyxem_mlmaps.mapping.lattice_fit import reduce_basis
+from pyxem_mlmaps.simulation.template import LatticeTemplate
 
 __all__ = ["LatticeTemplate", "in_plane_indices", "lattice_symmetries", "match_rotation"]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class LatticeTemplate:
-    """Which disks a model expects, and where.
-
-    Parameters
-    ----------
-    indices
-        (n, 2) or (n, 3) integers: in-plane indices or Miller indices of the disks.
-    vectors
-        (n, 2) positions (ky, kx) in 1/Å from the direct beam, at zero in-plane rotation, in
-        detector axes.
-    mean_intensity
-        (n,) relative intensities; they tell an orientation from the one turned by 180 degrees.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree or a vector is not finite.
-
-    Examples
-    --------
-    >>> from pyxem_mlmaps.mapping.lattice import LatticeTemplate
-    >>> vectors = [(0, 0), (0, 0.3), (0.5, 0)]
-    >>> template = LatticeTemplate([(0, 0), (1, 0), (0, 1)], vectors, [1, 1, 2])
-    >>> template.vectors.shape
-    (3, 2)
-    """
-
-    indices: NDArray[np.int64]
-    vectors: Floats
-    mean_intensity: Floats
-
-    def __post_init__(self) -> None:
-        indices, vectors = np.array(self.indices), np.array(self.vectors, dtype=float)
-        intensity = np.array(self.mean_intensity, dtype=float)
-        n = len(indices)
-        if indices.ndim != 2 or indices.shape[1] not in (2, 3) or np.any(indices % 1 != 0):
-            raise ValueError(f"indices: shape {indices.shape}; give integers (n, 2) or (n, 3).")
-        if vectors.shape != (n, 2) or not np.all(np.isfinite(vectors)):
-            raise ValueError(f"vectors: shape {vectors.shape}; give finite 1/Å of shape ({n}, 2).")
-        if intensity.shape != (n,):
-            raise ValueError(f"mean_intensity: shape {intensity.shape}; give shape ({n},).")
-        object.__setattr__(self, "indices", indices.astype(np.int64))
-        object.__setattr__(self, "vectors", vectors)
-        object.__setattr__(self, "mean_intensity", np.clip(np.nan_to_num(intensity), 0, None))
 
 
 def in_plane_indices(indices: ArrayLike, vectors: ArrayLike) -> tuple[NDArray[np.int64], Floats]:

@@ -14,6 +14,7 @@ from pyxem_mlmaps.models.card import ModelCard
 from pyxem_mlmaps.models.refine import Fit, fit_patterns
 from pyxem_mlmaps.models.search import CoarseSearch
 from pyxem_mlmaps.simulation.spline import LibrarySpline
+from pyxem_mlmaps.simulation.template import LatticeTemplate
 from pyxem_mlmaps.specs import NoiseModel
 from pyxem_mlmaps.training.network import Network, build_keras
 from pyxem_mlmaps.training.samples import background_templates, normalise
@@ -116,10 +117,8 @@ class OrientationModel:
         model.set_weights(weights)
         return model
 
-    def lattice_template(self) -> Any:
+    def lattice_template(self) -> LatticeTemplate:
         """What :meth:`DiskLattice.from_signal` needs to know of the crystal."""
-        from pyxem_mlmaps.mapping.lattice import LatticeTemplate
-
         if self.card.vectors is None or self.card.mean_intensity is None:
             raise ValueError(
                 "this model's library was made from arrays without reciprocal lattice vectors; "
@@ -210,11 +209,15 @@ class OrientationModel:
         return result
 
     @cached_property
+    def _fit_model(self) -> tuple[Float, Float, Float]:
+        return fit_model(self.noise, self.positions)
+
+    @cached_property
     def _search(self) -> CoarseSearch:
-        return CoarseSearch.of(self.spline, fit_model(self.noise, self.positions)[2])
+        return CoarseSearch.of(self.spline, self._fit_model[2])
 
     def _fit(self, unit: Float, start: Float, max_steps: int = 15) -> Fit:
-        templates, precision, noise = fit_model(self.noise, self.positions)
+        templates, precision, noise = self._fit_model
         return fit_patterns(
             unit, start, self.spline.coefficients, templates, precision, noise, SLACK, max_steps
         )

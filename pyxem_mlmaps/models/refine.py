@@ -35,7 +35,7 @@ class Fit(NamedTuple):
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def noise_variance(intensity, poisson, white, model_error):  # pragma: no cover - compiled
     """Variance of a disk whose expected intensity is given, in units of the mean disk."""
-    positive = max(intensity, 0.0)
+    positive = np.maximum(intensity, 0.0)
     return poisson * positive + white * white + (model_error * positive) ** 2
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.models.refine import noise_variance
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 
 __all__ = ["CoarseSearch"]
@@ -44,8 +45,7 @@ class CoarseSearch:
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         templates = np.maximum(spline(grid * spline.step + spline.start), 0).astype(float)
         templates /= templates.mean(axis=1, keepdims=True)
-        poisson, white, error = noise
-        weight = 1 / (poisson * templates + white**2 + (error * templates) ** 2)
+        weight = 1 / noise_variance(templates, *noise)
         return cls(
             axes,
             (weight * templates).astype(np.float32),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps._progress import wants_progress
 from pyxem_mlmaps.models.card import ModelCard
-from pyxem_mlmaps.models.orientation import OrientationModel, disk_positions, fit_model
+from pyxem_mlmaps.models.orientation import OrientationModel, disk_positions
 from pyxem_mlmaps.simulation.library import RockingLibrary
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 from pyxem_mlmaps.specs import NoiseModel
@@ -180,7 +180,6 @@ def _card(
 def _validated(model: OrientationModel, sampler: Sampler, seed: int) -> OrientationModel:
     """The model with σ and misfit scaled on one validation set and judged on another."""
     truth, measured = sampler.draw(16384, np.random.default_rng([seed, 4]))
-    _, _, assumed = fit_model(sampler.noise, sampler.positions)
     calibration: dict[str, Any] = {}
     for stage, refine in (("bare", False), ("refined", True)):
         entry = {"sigma": [1.0, 1.0, 1.0], "misfit": 1.0, "level": _level_range(sampler.noise)}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyxem_mlmaps.simulation.template import LatticeTemplate
 from pyxem_mlmaps.specs import Beam
 
 __all__ = ["RockingLibrary"]
@@ -124,10 +125,8 @@ class RockingLibrary:
         """(n_disk,) mean over tilt and thickness."""
         return np.asarray(self.intensities.mean(axis=(0, 1, 2)), dtype=float)
 
-    def lattice_template(self) -> Any:
+    def lattice_template(self) -> LatticeTemplate:
         """What :meth:`DiskLattice.from_signal` needs to know of the crystal."""
-        from pyxem_mlmaps.mapping.lattice import LatticeTemplate
-
         if self.vectors is None:
             raise ValueError(
                 "this library was made from arrays without reciprocal lattice vectors; give "

@@ -20,10 +20,13 @@ TILE = 0.4
 """Width of a propagation tile in degrees; see :func:`propagation.propagate` for its error."""
 
 
-def spread_quadrature(thickness: NDArray, spread: float) -> tuple[NDArray, NDArray]:
-    """Thicknesses to simulate, and (n_out, n_fine) weights that average them (Gauss-Hermite)."""
+def spread_quadrature(thickness: NDArray, spread: float) -> tuple[NDArray, NDArray | None]:
+    """Thicknesses to simulate, and (n_out, n_fine) weights that average them (Gauss-Hermite).
+
+    Without a spread the weights are None: nothing is averaged.
+    """
     if spread == 0:
-        return thickness, np.eye(len(thickness))
+        return thickness, None
     nodes, weights = np.polynomial.hermite_e.hermegauss(5)
     wanted = np.maximum(thickness[:, None] + spread * nodes, 0.1)
     fine, inverse = np.unique(np.round(wanted, 6).ravel(), return_inverse=True)
@@ -36,7 +39,7 @@ def spread_quadrature(thickness: NDArray, spread: float) -> tuple[NDArray, NDArr
     return fine, matrix
 
 
-def plane_wave_maps(setup: Setup, tilt: NDArray, weights: NDArray) -> Any:
+def plane_wave_maps(setup: Setup, tilt: NDArray, weights: NDArray | None = None) -> Any:
     """Plane-wave maps as a dask array, one task for each tile of tilts."""
     import dask.array as da
 
@@ -47,15 +50,16 @@ def plane_wave_maps(setup: Setup, tilt: NDArray, weights: NDArray) -> Any:
 
     def tile(rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
         values = setup.intensities(tilt[rows.ravel()], tilt[columns.ravel()])
-        if weights.shape[0] != weights.shape[1]:
+        if weights is not None:
             values = np.einsum("xytd,ot->xyod", values, weights.astype(np.float32))
         return values
 
+    n_thickness = len(setup.thickness if weights is None else weights)
     return da.map_blocks(
         tile,
         index[:, None, None, None],
         index[None, :, None, None],
-        chunks=(chunks, chunks, (weights.shape[0],), (len(setup.keep),)),
+        chunks=(chunks, chunks, (n_thickness,), (len(setup.keep),)),
         dtype=np.float32,
         meta=np.empty((0, 0, 0, 0), np.float32),
     )
