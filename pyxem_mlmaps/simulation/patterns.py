@@ -13,10 +13,11 @@ import math
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erfc
 
 from pyxem_mlmaps.simulation.spline import spline_weights
 
-__all__ = ["inelastic_form", "render_patterns"]
+__all__ = ["amorphous_form", "inelastic_form", "render_patterns"]
 
 Float = NDArray[np.floating]
 
@@ -40,6 +41,30 @@ def inelastic_form(shape: tuple[int, int], origin: Float, width: float) -> Float
     return tail / tail.sum() * 2 / 3 + 1 / (3 * shape[0] * shape[1])
 
 
+def amorphous_form(
+    shape: tuple[int, int], origin: Float, radius: float, edge: float, halo: float
+) -> Float:
+    """Pattern (ky, kx) of sum 1 of an amorphous foil: 60 % direct beam, 40 % in one diffuse ring.
+
+    Parameters
+    ----------
+    shape
+        Detector size.
+    origin
+        (y, x) of the direct beam, px.
+    radius, edge
+        Of the direct beam's disk and of its blur as in :func:`render_patterns`, px.
+    halo
+        Radius of the ring, px; its standard deviation is a fifth of it.
+    """
+    y = np.arange(shape[0])[:, None] - origin[0]
+    x = np.arange(shape[1])[None, :] - origin[1]
+    r = np.hypot(y, x)
+    disk = erfc((r - radius) / np.sqrt(2 * (edge**2 + 1 / 12)))
+    ring = np.exp(-0.5 * ((r - halo) / (0.2 * halo)) ** 2)
+    return 0.6 * disk / disk.sum() + 0.4 * ring / ring.sum()
+
+
 @numba.njit(nogil=True, cache=True)
 def render_patterns(
     coefficients, units, totals, positions, radius, edge, tilt_per_pixel, patterns
@@ -53,7 +78,7 @@ def render_patterns(
     units
         (n, 3) grid coordinates of tilt x, tilt y, thickness in that spline.
     totals
-        (n, n_disk) intensity of each whole disk.
+        (n, n_disk) intensity of each whole disk; a pattern without any is left alone.
     positions
         (n, n_disk, 2) disk centres (y, x) in px.
     radius, edge
@@ -76,6 +101,8 @@ def render_patterns(
     side = int(2 * reach) + 3
     image = np.empty((side, side))
     for m in range(n):
+        if not totals[m].max() > 0:
+            continue
         k0 = spline_weights(units[m, 2], coefficients.shape[2] - 2, w, slope)
         span = 0.0
         for a in range(2):

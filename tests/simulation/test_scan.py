@@ -7,8 +7,8 @@ import pytest
 
 from pyxem_mlmaps import data
 from pyxem_mlmaps.mapping.orientation import extract_intensities
-from pyxem_mlmaps.simulation.patterns import inelastic_form
-from pyxem_mlmaps.simulation.scan import map_spline
+from pyxem_mlmaps.simulation.patterns import amorphous_form, inelastic_form
+from pyxem_mlmaps.simulation.scan import Alloy, Amorphous, ScanRenderer, map_spline
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 
 DETECTOR = (160, 160)
@@ -139,3 +139,75 @@ def test_saturates_at_the_dtype(library):
         (), (64, 64), library, electrons=1e6, bend=0.0, dtype=np.uint8
     ).data.compute()
     assert counts.dtype == np.uint8 and counts.max() == 255
+
+
+def renderer(library, n=3, **options):
+    """Three points that differ in nothing but ``options``."""
+    spline = LibrarySpline.fit(
+        library.intensities, library.tilt_x, library.tilt_y, library.thickness
+    )
+    lattice = data.ground_truth(data.bent_foil((), DETECTOR, library, bend=0.0)).lattice
+    defaults = dict(
+        maps=map_spline(library), disks=spline, field=np.tile([0.03, -0.05, 70.0], (n, 1)),
+        positions=lattice.positions, shifts=np.zeros((n, 2)), origin=np.array(lattice.origin),
+        radius=lattice.radius, edge=0.5, degrees_per_pixel=0.01, turn=0.0, detector=DETECTOR,
+        electrons=1e6, background=0.0, noise=False, seed=0, dtype=np.float64,
+    )  # fmt: skip
+    return ScanRenderer(**{**defaults, **options})
+
+
+def test_alloy_shares_the_electrons(library):
+    """Linear in the fraction: 0 is the first crystal, 1 the second."""
+    twice = LibrarySpline.fit(
+        2 * library.intensities, library.tilt_x, library.tilt_y, library.thickness
+    )
+    alloy = Alloy(map_spline(library), twice, np.array([0.0, 0.25, 1.0]))
+    first, mixed, second = renderer(library, alloy=alloy)(np.arange(3))
+    np.testing.assert_allclose(second, 2 * first, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(mixed, 1.25 * first, rtol=1e-5, atol=1e-3)
+    np.testing.assert_array_equal(first, renderer(library)(np.arange(1))[0])
+
+
+def test_amorphous_points_have_no_disks(library):
+    amorphous = Amorphous(np.array([False, True, False]), halo=30.0, intensity=0.5)
+    render = renderer(library, amorphous=amorphous)
+    crystal, glass, again = render(np.arange(3))
+    np.testing.assert_array_equal(crystal, again)
+    form = amorphous_form(DETECTOR, render.origin, render.radius, 0.5, 30.0)
+    np.testing.assert_allclose(glass, 0.5e6 * form)
+    assert form.sum() == pytest.approx(1)
+    np.testing.assert_allclose(centroid(form), render.origin, atol=0.05)
+
+
+def map_axes(library):
+    """Tilts of the plane-wave maps, which go beyond the library's own."""
+    axes = []
+    for axis, size in zip((library.tilt_x, library.tilt_y), library.maps.shape[:2], strict=True):
+        margin = (size - len(axis)) // 2
+        axes.append(axis[0] + (axis[1] - axis[0]) * np.arange(-margin, size - margin))
+    return axes
+
+
+def test_deformation_moves_disks_about_the_direct_beam(library):
+    """Each disk keeps its electrons and its contrast, moved as a whole by whole pixels."""
+    lattice = data.ground_truth(data.bent_foil((), DETECTOR, library, bend=0.0)).lattice
+    positions = np.array(lattice.origin) + np.array([[0, 0], [0, 40], [30, 0]])
+    disks = np.argsort(-library.mean_intensity)[:3]
+    chosen = dict(
+        maps=LibrarySpline.fit(
+            np.asarray(library.maps)[..., disks], *map_axes(library), library.thickness
+        ),
+        disks=LibrarySpline.fit(
+            library.intensities[..., disks], library.tilt_x, library.tilt_y, library.thickness
+        ),
+        positions=positions,
+        radius=8.0,
+    )
+    stretch = np.array([[1.1, 0.0], [0.0, 1.05]])  # 30 px down become 33, 40 right become 42
+    still = renderer(library, 1, **chosen)(np.arange(1))[0]
+    moved = renderer(library, 1, deformation=stretch[None], **chosen)(np.arange(1))[0]
+    for (y, x), (dy, dx) in zip(positions, [(0, 0), (0, 2), (3, 0)], strict=True):
+        rows = slice(int(y) - 12, int(y) + 13)
+        columns = slice(int(x) - 12, int(x) + 13)
+        there = np.roll(moved, (-dy, -dx), axis=(0, 1))
+        np.testing.assert_allclose(there[rows, columns], still[rows, columns], atol=1e-6)

@@ -1,0 +1,158 @@
+"""What a synthetic scan was made from, and how it travels in the metadata of the signal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps.specs import DiskLattice
+
+__all__ = ["ScanTruth", "StrainTruth", "ground_truth", "strain_and_rotation", "truth_to_dict"]
+
+Float = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class ScanTruth:
+    """What a synthetic scan was made from.
+
+    ``tilt_x``, ``tilt_y`` (degrees, detector axes of the recorded pattern) and ``thickness``
+    (nm) have the shape of the scan; ``lattice`` is where the disks are at zero descan.
+    """
+
+    tilt_x: Float
+    tilt_y: Float
+    thickness: Float
+    lattice: DiskLattice
+
+
+@dataclass(frozen=True, eq=False)
+class StrainTruth(ScanTruth):
+    """What a synthetic scan of a strained crystal was made from.
+
+    Maps have the shape of the scan. Strain is that of the crystal in real space, tensile
+    positive, in detector axes: x along +kx (to the right), y along +ky (downwards). A vector
+    a0 = (x, y) of the unstrained crystal has become a = F a0 with F = (I + ε)·R: first turned by
+    R, then strained along the axes of the detector (left polar decomposition, finite strain, so
+    e_xx = 0.01 makes a crystal in that direction 1.00 % longer). A reciprocal vector g0 has
+    become g = F⁻ᵀ g0, about the direct beam. Points without a crystal hold NaN.
+
+    Parameters
+    ----------
+    tilt_x, tilt_y
+        Degrees, detector axes of the recorded pattern.
+    thickness
+        nm.
+    lattice
+        Disks of the unstrained crystal at zero descan.
+    e_xx, e_yy, e_xy
+        Components of ε, fractions. e_xy is the tensor component, half the engineering shear.
+    rotation
+        Of the crystal lattice against ``lattice``, degrees from +kx towards +ky (clockwise on
+        the screen).
+    composition
+        0 in silicon, 1 in the full alloy; between, the fraction of electrons scattered as by the
+        alloy.
+    shift_y, shift_x
+        Descan: displacement of the whole pattern, px.
+    crystal, alloy, channel, reference
+        Masks: where there is a crystal, where it is more than half alloyed, the channel between
+        the pockets, and the substrate far from them (not entirely unstrained).
+    electrons
+        Incident electrons per pattern.
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps import data
+    >>> truth = data.ground_truth(data.finfet((8, 12)))  # doctest: +SKIP
+    >>> truth.positions.shape  # doctest: +SKIP
+    (8, 12, 37, 2)
+    """
+
+    e_xx: Float
+    e_yy: Float
+    e_xy: Float
+    rotation: Float
+    composition: Float
+    shift_y: Float
+    shift_x: Float
+    crystal: Mask
+    alloy: Mask
+    channel: Mask
+    reference: Mask
+    electrons: float
+
+    @property
+    def deformation(self) -> Float:
+        """(..., 2, 2) F = (I + ε)·R in (x, y), NaN where there is no crystal."""
+        stretch = _matrix([[1 + self.e_xx, self.e_xy], [self.e_xy, 1 + self.e_yy]])
+        c, s = np.cos(np.radians(self.rotation)), np.sin(np.radians(self.rotation))
+        return stretch @ _matrix([[c, -s], [s, c]])
+
+    @property
+    def positions(self) -> Float:
+        """(..., n_disk, 2) where the disks are, (y, x) px with descan; NaN without a crystal."""
+        origin = np.asarray(self.lattice.origin)
+        g = (self.lattice.positions - origin)[:, ::-1]  # (x, y)
+        moved = g @ np.linalg.inv(self.deformation)  # rows F⁻ᵀ g
+        shifts = np.stack([self.shift_y, self.shift_x], axis=-1)
+        return moved[..., ::-1] + origin + shifts[..., None, :]
+
+
+def ground_truth(signal: Any) -> ScanTruth | StrainTruth:
+    """What a scan of this module was made from.
+
+    Parameters
+    ----------
+    signal
+        From :func:`~pyxem_mlmaps.data.bent_foil` or :func:`~pyxem_mlmaps.data.finfet`, also
+        reloaded from a file. Navigation slicing does not slice the truth.
+
+    Returns
+    -------
+    ScanTruth or StrainTruth
+        The latter for :func:`~pyxem_mlmaps.data.finfet`.
+
+    Raises
+    ------
+    ValueError
+        If the signal carries no truth, as any measured one.
+    """
+    node = signal.metadata.get_item("Truth", default=None)
+    if node is None:
+        raise ValueError("this signal carries no truth: it was not made by pyxem_mlmaps.data.")
+    values = node.as_dictionary()
+    kind = StrainTruth if "e_xx" in values else ScanTruth
+    arguments = {f.name: np.asarray(values[f.name]) for f in fields(kind) if f.name in values}
+    arguments["lattice"] = DiskLattice.from_dict(values["lattice"])
+    if kind is StrainTruth:
+        arguments["electrons"] = float(values["electrons"])
+    return kind(**arguments)
+
+
+def truth_to_dict(truth: ScanTruth) -> dict[str, Any]:
+    """As it is kept in the metadata."""
+    kind = StrainTruth if isinstance(truth, StrainTruth) else ScanTruth
+    values = {f.name: getattr(truth, f.name) for f in fields(kind)}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            values[name] = value.item()  # HyperSpy's files do not take arrays without a dimension
+    # an array, since HyperSpy's files give long lists of lists back in another order
+    lattice = truth.lattice.to_dict() | {"indices": np.array(truth.lattice.indices)}
+    return values | {"lattice": lattice}
+
+
+def strain_and_rotation(deformation: Float) -> tuple[Float, Float]:
+    """ε (n, 2, 2) and the angle (n,) in degrees, x towards y, of F = (I + ε)·R (n, 2, 2)."""
+    w, _, vt = np.linalg.svd(deformation)
+    r = w @ vt  # the rotation of the polar decomposition
+    stretch = deformation @ np.swapaxes(r, -1, -2)
+    return stretch - np.eye(2), np.degrees(np.arctan2(r[:, 1, 0], r[:, 0, 0]))
+
+
+def _matrix(rows: list[list[Float]]) -> Float:
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
