@@ -24,6 +24,7 @@ from pyxem_mlmaps._panels import (
     scan_extent,
     symmetric_limit,
 )
+from pyxem_mlmaps._strain_panels import plot_strain_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +36,7 @@ __all__ = [
     "plot_lattice",
     "plot_orientation_map",
     "plot_rocking",
+    "plot_strain_map",
     "plot_tilt",
     "plot_training",
 ]
