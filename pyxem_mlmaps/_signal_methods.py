@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from pyxem.signals import Diffraction2D
+    from pyxem.signals import Diffraction2D, DiffractionVectors
 
     from pyxem_mlmaps.signals import MLOrientationMap
     from pyxem_mlmaps.specs import DiskLattice
@@ -127,7 +127,138 @@ def ml_orientation_map(
     )
 
 
-_METHODS = {"ml_orientation_map": ml_orientation_map}
+def ml_disk_positions(
+    self: Diffraction2D,
+    model: Any = None,
+    lattice: DiskLattice | None = None,
+    lazy_output: bool | None = None,
+    show_progressbar: bool | None = None,
+    num_workers: int | None = None,
+    *,
+    descan: ArrayLike | Literal["direct_beam"] | None = None,
+    absent: Literal["drop", "nan"] = "drop",
+    max_strain: float = 0.05,
+    min_presence: float = 0.5,
+    batch_size: int = 2048,
+) -> DiffractionVectors:
+    """Measure where every diffraction disk is, to a fraction of a pixel, with its uncertainty.
+
+    At every scan position the disks of ``lattice`` are looked for where they are expected. A
+    network that was trained on dynamical disks of many crystals measures each of them from its
+    edge, whatever the contrast inside, and says how sure it is. The answers of a pattern tell its
+    shift and strain; disks that were far from where they were expected are looked at once more
+    there, so that none is mistaken for its neighbour.
+
+    Parameters
+    ----------
+    model
+        A ``DiskModel``, from ``pyxem_mlmaps.train_disk_model`` or ``pyxem_mlmaps.load_model``.
+        None takes the one that comes with the package: no training is needed.
+    lattice
+        Where the disks lie, a :class:`pyxem_mlmaps.DiskLattice`. None finds it on the mean
+        pattern as ``DiskLattice.from_signal(s)`` does, but undoes descan first. The radius
+        matters, origin, g1 and g2 need only be about right.
+    lazy_output
+        Whether to return lazy vectors. None does as the input. A single pattern (no scan axes) is
+        computed at once.
+    show_progressbar
+        Whether to show progress. None follows HyperSpy's preference.
+    num_workers
+        Number of dask workers. None leaves it to dask. A running ``dask.distributed`` client is
+        used as it is.
+    descan
+        How far the pattern moves over the scan. None follows the disks themselves, up to half the
+        distance of neighbouring disks. ``"direct_beam"`` follows the direct beam up to a whole
+        distance; it must be the brightest disk there. An array (scan y, scan x, 2) gives (y, x)
+        shifts in pixels, and zeros say that the pattern stands still to within 0.4 disk radii.
+    absent
+        Disks that are not there, too uncertain, not wholly on the detector or unreadable are left
+        out (``"drop"``), or keep their row with NaN for ky, kx and their sigmas (``"nan"``), so
+        that row i is disk i of the lattice everywhere.
+    max_strain
+        Strain or rotation (radians) that is expected at most, 0.05 is 5 % or 3°: the width of the
+        prior of the lattice fit. It is not a limit where many disks agree.
+    min_presence
+        A disk counts as absent below this probability.
+    batch_size
+        Disks that go through the network at once. Larger is not faster beyond some thousand.
+
+    Returns
+    -------
+    vectors
+        ``pyxem.signals.DiffractionVectors`` over the same scan, ragged: at each point an array
+        (n_disk, 8) with the columns ``ky``, ``kx``, ``intensity``, ``sigma_ky``, ``sigma_kx``,
+        ``misfit``, ``h``, ``k``. Positions and sigmas are in the units of the signal axes, ky first
+        (downwards). ``intensity`` is the counts inside the disk where it was measured, background
+        included. Above 1, ``misfit`` says not to trust a position. ``h``, ``k`` are the disk's
+        indices in ``lattice``. ``DiffractionVectors2D`` without scan axes. Lattice, model card and
+        versions are in ``vectors.metadata.MLDiskPositions`` and are saved with the data.
+
+    Raises
+    ------
+    TypeError
+        If the data are complex.
+    ValueError
+        If disks overlap, their radius is none that the model covers, no disk of the lattice lies
+        on the detector, or an argument is not allowed.
+
+    Warns
+    -----
+    UserWarning
+        With counts, if disks of the lattice are off the detector, if scan points have NaN or
+        infinite pixels (lazy vectors: when they are computed, block by block), or if no disk was
+        found at all.
+
+    See Also
+    --------
+    pyxem.signals.Diffraction2D.get_diffraction_vectors : peaks of spot patterns.
+
+    Notes
+    -----
+    *What does misfit mean here?* The model's own judgement of the disk's image, and the deviation
+    of the disk from the lattice of its pattern over what is tolerated (1.5 px or 0.15 radii,
+    whichever is more, plus four standard deviations): the larger of the two. A disk of another
+    grain keeps the position that was measured, with a misfit above 1.
+
+    *What becomes of saturated disks?* A pixel at the largest value of an integer type makes the
+    intensity NaN; the position stands.
+
+    *Which methods of pyxem go on from here?* ``filter_magnitude``, ``filter_basis``,
+    ``get_strain_maps``, ``to_markers``, ``get_diffracting_pixels_map``, ``to_polar``, ``save`` and
+    columns by name, ``vectors.ivec[["ky", "kx"]]``; ``vectors.ivec[:, vectors.ivec["misfit"] < 1]``
+    keeps rows. pyxem's ``flatten_diffraction_vectors`` wants computed vectors, its ``to_mask`` the
+    axes ``vectors.metadata.set_item("Peaks.signal_axes", s.axes_manager.signal_axes[::-1])``.
+    For strain, ``pyxem_mlmaps.strain_map(vectors)`` uses the sigmas.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> import pyxem_mlmaps as mlmaps
+    >>> s = hs.load("finfet.zspy", lazy=True)  # doctest: +SKIP
+    >>> vectors = s.ml_disk_positions()  # doctest: +SKIP
+    >>> vectors.compute()  # doctest: +SKIP
+    >>> vectors.inav[3, 5].data[0][:, :2]  # doctest: +SKIP
+    >>> s.plot()  # doctest: +SKIP
+    >>> s.add_marker(vectors.to_markers(color="red"))  # doctest: +SKIP
+    """
+    from pyxem_mlmaps.mapping.disks import map_disk_positions
+
+    return map_disk_positions(
+        self,
+        model,
+        lattice,
+        lazy_output=lazy_output,
+        show_progressbar=show_progressbar,
+        num_workers=num_workers,
+        descan=descan,
+        absent=absent,
+        max_strain=max_strain,
+        min_presence=min_presence,
+        batch_size=batch_size,
+    )
+
+
+_METHODS = {"ml_orientation_map": ml_orientation_map, "ml_disk_positions": ml_disk_positions}
 
 
 def register() -> None:

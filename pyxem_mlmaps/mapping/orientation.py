@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyxem_mlmaps import conventions
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps._version import __version__
+from pyxem_mlmaps.mapping.blocks import check_signal, map_blocks
 from pyxem_mlmaps.mapping.checks import check_calibration, in_plane_transform, order_lattice
 from pyxem_mlmaps.mapping.intensity import Windows, disk_intensities, disk_windows, find_shifts
 from pyxem_mlmaps.specs import DiskLattice
@@ -28,7 +29,6 @@ Float = NDArray[np.floating]
 NEGATIVE = -0.2
 """A disk below this fraction of the mean disk makes its pattern unusable: no noise does that."""
 DESCAN_REACH = 6
-BLOCK_BYTES = 2**25
 
 
 def map_orientation(
@@ -60,7 +60,7 @@ def map_orientation(
         intensities = _usable(intensities, allow_dead)
         return _channels(model, intensities, turn, refine, batch_size).reshape(*scan, 7)
 
-    data = _map_blocks(block_map, signal, descan, 7)
+    data = map_blocks(block_map, signal, descan, (7,))
     lazy = signal._lazy if lazy_output is None else bool(lazy_output)
     if not lazy:
         (data,) = compute(
@@ -165,7 +165,7 @@ def extract_intensities(
         values = read(block.reshape(-1, *block.shape[-2:]), shifts)
         return values.reshape(*block.shape[:-2], -1)
 
-    data = _map_blocks(block_map, signal, descan, len(lattice))
+    data = map_blocks(block_map, signal, descan, (len(lattice),))
     return compute(
         data, show_progressbar=show_progressbar, num_workers=num_workers, text="Intensities"
     )[0]
@@ -222,59 +222,13 @@ def _usable(intensities: Float, allow_dead: bool) -> Float:
 
 
 def _checked(signal: Any, model: Any, lattice: DiskLattice, check: Any) -> DiskLattice:
-    if np.issubdtype(signal.data.dtype, np.complexfloating):
-        raise TypeError(
-            f"the signal's data are complex ({signal.data.dtype}); intensities are real: use "
-            "abs(s) ** 2 if these are wave amplitudes."
-        )
-    n = signal.axes_manager.navigation_dimension
-    if n > 2:
-        raise ValueError(
-            f"the signal has {n} navigation dimensions; 0, 1 or 2 can be mapped. Take one slice "
-            "of the others with s.inav first."
-        )
+    check_signal(signal)
     if not isinstance(lattice, DiskLattice):
         raise TypeError(f"lattice is a {type(lattice).__name__}; a DiskLattice is needed.")
     lattice = order_lattice(model, lattice)
     lattice.check_fits(signal.data.shape[-2:])
     check_calibration(signal, model, lattice, check)
     return lattice
-
-
-def _map_blocks(function: Any, signal: Any, descan: Any, n_channel: int) -> Any:
-    """``function`` over blocks of whole patterns, scan chunks as they are stored."""
-    import dask.array as da
-
-    data = signal.data
-    scan = data.shape[:-2]
-    if not hasattr(data, "dask"):
-        per_block = max(1, BLOCK_BYTES // max(int(np.prod(data.shape[-2:])) * data.itemsize, 1))
-        rows = max(1, per_block // max(int(np.prod(scan[1:])), 1)) if scan else 1
-        data = da.from_array(data, chunks=(rows, *data.shape[1:]) if scan else data.shape)
-    data = data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
-    n = data.ndim
-    options = {
-        "dtype": np.float64,
-        "drop_axis": [n - 2, n - 1],
-        "new_axis": [n - 2],
-        "chunks": (*data.chunks[:-2], (n_channel,)),
-        "meta": np.empty((0,) * (n - 1)),
-    }
-    if descan is None:
-        return da.map_blocks(function, data, **options)
-    if isinstance(descan, str):
-        if descan != "direct_beam":
-            raise ValueError(f"descan={descan!r}: an array, 'direct_beam' or None is allowed.")
-        return da.map_blocks(function, data, shifts=np.empty((0, 2), dtype=np.int64), **options)
-    shifts = np.asarray(getattr(descan, "data", descan), dtype=float)
-    if shifts.shape != (*scan, 2) or not np.all(np.isfinite(shifts)):
-        raise ValueError(
-            f"descan has shape {shifts.shape}; {(*scan, 2)} is needed: finite (y, x) shifts in "
-            "pixels for every scan point."
-        )
-    shifts = np.round(shifts).astype(np.int64)
-    moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
-    return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
 
 
 def _describe(result: Any, title: str, model: Any, lattice: DiskLattice, turn: Float) -> None:

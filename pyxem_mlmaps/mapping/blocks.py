@@ -1,0 +1,106 @@
+"""Blocks of whole patterns: how the mapping methods walk through a scan, lazy or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["check_signal", "map_blocks"]
+
+BLOCK_BYTES = 2**25
+"""Patterns of a signal in memory are cut into blocks of about so many bytes."""
+
+
+def check_signal(signal: Any) -> None:
+    """Raise if the patterns are not real numbers over 0, 1 or 2 scan axes.
+
+    Raises
+    ------
+    TypeError
+        For complex data.
+    ValueError
+        For more than two navigation dimensions.
+    """
+    if np.issubdtype(signal.data.dtype, np.complexfloating):
+        raise TypeError(
+            f"the signal's data are complex ({signal.data.dtype}); intensities are real: use "
+            "abs(s) ** 2 if these are wave amplitudes."
+        )
+    n = signal.axes_manager.navigation_dimension
+    if n > 2:
+        raise ValueError(
+            f"the signal has {n} navigation dimensions; 0, 1 or 2 can be mapped. Take one slice "
+            "of the others with s.inav first."
+        )
+
+
+def map_blocks(
+    function: Callable[..., NDArray],
+    signal: Any,
+    descan: ArrayLike | str | None,
+    size: tuple[int, ...],
+    whole_pixels: bool = True,
+) -> Any:
+    """``function`` over blocks of whole patterns, scan chunks as they are stored.
+
+    Parameters
+    ----------
+    function
+        Takes a block (scan block, ky, kx), and unless ``descan`` is None the shifts of its patterns
+        as ``shifts`` (n, 2), which are empty where they are to be measured; returns float64 of
+        shape (scan block, *size).
+    signal
+        Diffraction2D, lazy or not.
+    descan
+        (scan, 2) shifts of the patterns (y, x) in pixels, ``"direct_beam"`` or None.
+    size
+        Shape of what the function makes of one pattern.
+    whole_pixels
+        Round the shifts of ``descan`` to integers.
+
+    Returns
+    -------
+    dask array
+        (scan, *size) float64.
+
+    Raises
+    ------
+    ValueError
+        If ``descan`` is neither of these, not of the scan's shape or not finite.
+    """
+    import dask.array as da
+
+    data = signal.data
+    scan = data.shape[:-2]
+    if not hasattr(data, "dask"):
+        per_block = max(1, BLOCK_BYTES // max(int(np.prod(data.shape[-2:])) * data.itemsize, 1))
+        rows = max(1, per_block // max(int(np.prod(scan[1:])), 1)) if scan else 1
+        data = da.from_array(data, chunks=(rows, *data.shape[1:]) if scan else data.shape)
+    data = data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
+    n = data.ndim
+    options = {
+        "dtype": np.float64,
+        "drop_axis": [n - 2, n - 1],
+        "new_axis": list(range(n - 2, n - 2 + len(size))),
+        "chunks": (*data.chunks[:-2], *((length,) for length in size)),
+        "meta": np.empty((0,) * (n - 2 + len(size))),
+    }
+    if descan is None:
+        return da.map_blocks(function, data, **options)
+    if isinstance(descan, str):
+        if descan != "direct_beam":
+            raise ValueError(f"descan={descan!r}: an array, 'direct_beam' or None is allowed.")
+        return da.map_blocks(function, data, shifts=np.empty((0, 2), dtype=np.int64), **options)
+    shifts = np.asarray(getattr(descan, "data", descan), dtype=float)
+    if shifts.shape != (*scan, 2) or not np.all(np.isfinite(shifts)):
+        raise ValueError(
+            f"descan has shape {shifts.shape}; {(*scan, 2)} is needed: finite (y, x) shifts in "
+            "pixels for every scan point."
+        )
+    if whole_pixels:
+        shifts = np.round(shifts).astype(np.int64)
+    moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
+    return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
