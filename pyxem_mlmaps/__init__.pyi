@@ -3,19 +3,28 @@ from . import plotting as plotting
 from ._signal_methods import register, unregister
 from ._version import __version__
 from .mapping.orientation import map_intensities
+from .mapping.strain import strain_map
+from .models.disk import DiskModel
 from .models.io import load_model
 from .models.orientation import OrientationModel
 from .models.train import train_orientation_model
+from .models.train_disks import train_disk_model
 from .signals import LazyMLOrientationMap, MLOrientationMap
 from .simulation.library import RockingLibrary
 from .simulation.rocking import simulate_rocking, simulate_rocking_ensemble
 from .specs import Beam, DiskLattice, NoiseModel
+from .strain_result import LazyMLStrainMap, MLStrainMap
+from .training.disk_conditions import DiskConditions
 
 __all__ = [
     "Beam",
+    "DiskConditions",
     "DiskLattice",
+    "DiskModel",
     "LazyMLOrientationMap",
+    "LazyMLStrainMap",
     "MLOrientationMap",
+    "MLStrainMap",
     "NoiseModel",
     "OrientationModel",
     "RockingLibrary",
@@ -27,6 +36,8 @@ __all__ = [
     "register",
     "simulate_rocking",
     "simulate_rocking_ensemble",
+    "strain_map",
+    "train_disk_model",
     "train_orientation_model",
     "unregister",
 ]

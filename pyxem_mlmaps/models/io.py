@@ -6,12 +6,14 @@ package reads none of that part: it rebuilds its own architecture from the valid
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +21,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps.models.card import FORMAT, KIND, ModelCard
+from pyxem_mlmaps.models.contents import (
+    assemble_disk,
+    assemble_orientation,
+    disk_arrays,
+    orientation_arrays,
+)
+from pyxem_mlmaps.models.disk import DiskModel
+from pyxem_mlmaps.models.disk_card import DISK_KIND, DiskCard
 from pyxem_mlmaps.models.orientation import OrientationModel
-from pyxem_mlmaps.simulation.spline import LibrarySpline
-from pyxem_mlmaps.training.network import Network
 
 __all__ = ["load_model", "save_model"]
 
 CARD = "pyxem_mlmaps/card.json"
 ARRAYS = "pyxem_mlmaps/arrays/"
+SHIPPED = {"disks": "disks.keras"}
+"""Models in the package, by name; ``benchmarks/train_disks.py`` makes them."""
 LARGEST = {CARD: 64 * 2**20, "array": 8 * 2**30}
 
 
-def load_model(path: str | Path) -> OrientationModel:
-    """Load a model saved by :meth:`OrientationModel.save`.
+def load_model(path: str | Path) -> OrientationModel | DiskModel:
+    """Load a model: one that ships with the package, by name, or a file.
 
     Parameters
     ----------
     path
-        A ``.keras`` file written by this package.
+        ``"disks"`` for the disk model that ships with the package, or a ``.keras`` file that
+        :meth:`OrientationModel.save` or :meth:`DiskModel.save` wrote.
 
     Returns
     -------
-    OrientationModel
+    OrientationModel or DiskModel
 
     Raises
     ------
@@ -53,14 +64,30 @@ def load_model(path: str | Path) -> OrientationModel:
     Examples
     --------
     >>> import pyxem_mlmaps as mlmaps
+    >>> mlmaps.load_model("disks").radius_range
+    (4.0, 60.0)
     >>> model = mlmaps.load_model("gasb_110.keras")  # doctest: +SKIP
     """
+    if isinstance(path, str) and path in SHIPPED:
+        return _load_shipped(path)
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"path={str(path)!r}: no such model file.")
+        raise FileNotFoundError(
+            f"path={str(path)!r}: no such model file. Models that ship with the package: "
+            f"{', '.join(SHIPPED)}."
+        )
+    return _load(path)
+
+
+@functools.cache
+def _load_shipped(name: str) -> OrientationModel | DiskModel:
+    return _load(Path(__file__).parent / "shipped" / SHIPPED[name])
+
+
+def _load(path: Path) -> OrientationModel | DiskModel:
     try:
         with zipfile.ZipFile(path) as archive:
-            card = _read_card(archive, path)
+            kind, card = _read_card(archive, path)
             arrays = _read_arrays(archive)
     except (zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
@@ -69,24 +96,21 @@ def load_model(path: str | Path) -> OrientationModel:
         ) from error
     except (EOFError, OSError, NotImplementedError, RuntimeError, KeyError) as error:
         raise ValueError(f"path={str(path)!r} cannot be read as a model: {error!r}.") from error
-    return _assemble(card, arrays, path)
+    try:
+        return KINDS[kind][1](card, arrays)
+    except ValueError as error:
+        raise ValueError(f"path={str(path)!r} is not consistent: {error}") from error
 
 
-def save_model(model: OrientationModel, path: Path) -> None:
+def save_model(model: OrientationModel | DiskModel, path: Path) -> None:
     """Write ``model``; an existing file is replaced only when the new one is complete."""
-    arrays = {
-        "coefficients": model.spline.coefficients,
-        "start": model.spline.start,
-        "step": model.spline.step,
-        "size": np.asarray(model.spline.size, dtype=np.int64),
+    is_disk = isinstance(model, DiskModel)
+    arrays = disk_arrays(model) if is_disk else orientation_arrays(model)
+    header = {
+        "kind": DISK_KIND if is_disk else KIND,
+        "format_version": FORMAT,
+        "card": model.card.to_dict(),
     }
-    for name in ("input_mean", "input_scale", "output_mean", "output_scale"):
-        arrays[name] = getattr(model.network, name)
-    for index, (kernel, bias) in enumerate(
-        zip(model.network.kernels, model.network.biases, strict=True)
-    ):
-        arrays[f"kernel_{index}"], arrays[f"bias_{index}"] = kernel, bias
-    header = {"kind": KIND, "format_version": FORMAT, "card": model.card.to_dict()}
     text = json.dumps(header, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -101,7 +125,7 @@ def save_model(model: OrientationModel, path: Path) -> None:
         os.replace(partial, path)
 
 
-def _read_card(archive: zipfile.ZipFile, path: Path) -> ModelCard:
+def _read_card(archive: zipfile.ZipFile, path: Path) -> tuple[str, ModelCard | DiskCard]:
     if CARD not in archive.namelist():
         raise ValueError(
             f"path={str(path)!r} is an archive without a pyxem_mlmaps card: a model of another "
@@ -111,9 +135,9 @@ def _read_card(archive: zipfile.ZipFile, path: Path) -> ModelCard:
         header = json.loads(_read(archive, CARD, LARGEST[CARD]))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"path={str(path)!r}: its card is damaged ({error}).") from error
-    if not isinstance(header, dict) or header.get("kind") != KIND:
-        kind = header.get("kind") if isinstance(header, dict) else type(header).__name__
-        raise ValueError(f"path={str(path)!r} holds a {kind!r}, not a {KIND!r}.")
+    kind = header.get("kind") if isinstance(header, dict) else type(header).__name__
+    if not isinstance(header, dict) or kind not in KINDS:
+        raise ValueError(f"path={str(path)!r} holds a {kind!r}; one of {list(KINDS)} is needed.")
     version = header.get("format_version")
     if not isinstance(version, int) or version > FORMAT:
         raise ValueError(
@@ -121,7 +145,7 @@ def _read_card(archive: zipfile.ZipFile, path: Path) -> ModelCard:
             f"up to {FORMAT}: update the package."
         )
     try:
-        return ModelCard.from_dict(header.get("card"))
+        return kind, KINDS[kind][0].from_dict(header.get("card"))
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"path={str(path)!r}: its card is not valid: {error}") from error
 
@@ -152,41 +176,7 @@ def _read(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
         return member.read(largest + 1)
 
 
-def _assemble(card: ModelCard, arrays: dict[str, NDArray[Any]], path: Path) -> OrientationModel:
-    n_layer = len(card.hidden) + 1
-    needed = {"coefficients", "start", "step", "size"}
-    needed |= {"input_mean", "input_scale", "output_mean", "output_scale"}
-    needed |= {f"{kind}_{i}" for kind in ("kernel", "bias") for i in range(n_layer)}
-    missing = sorted(needed - set(arrays))
-    unknown = sorted(set(arrays) - needed)
-    if missing or unknown:
-        raise ValueError(
-            f"path={str(path)!r} does not hold what its card says: missing {missing}, "
-            f"not known {unknown}."
-        )
-    try:
-        network = Network(
-            kernels=tuple(arrays[f"kernel_{i}"] for i in range(n_layer)),
-            biases=tuple(arrays[f"bias_{i}"] for i in range(n_layer)),
-            **{n: arrays[n] for n in ("input_mean", "input_scale", "output_mean", "output_scale")},
-        )
-        if network.hidden != list(card.hidden):
-            raise ValueError(
-                f"the card states layers {card.hidden}, the file has {network.hidden}."
-            )
-        for name in ("start", "step", "size", "output_mean", "output_scale"):
-            if arrays[name].shape != (3,):
-                raise ValueError(f"{name} has shape {arrays[name].shape}, not (3,).")
-        if network.input_scale.shape != network.input_mean.shape:
-            raise ValueError("input_mean and input_scale are of different length.")
-        spline = LibrarySpline(*(arrays[n] for n in ("coefficients", "start", "step", "size")))
-        if spline.coefficients.ndim != 4 or not np.array_equal(
-            np.asarray(spline.coefficients.shape[:3]), np.asarray(spline.size) + 2
-        ):
-            raise ValueError(
-                f"the library's coefficients have shape {spline.coefficients.shape} for "
-                f"{spline.size.tolist()} grid points."
-            )
-        return OrientationModel(network, spline, card)
-    except ValueError as error:
-        raise ValueError(f"path={str(path)!r} is not consistent: {error}") from error
+KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
+    KIND: (ModelCard, assemble_orientation),
+    DISK_KIND: (DiskCard, assemble_disk),
+}

@@ -162,8 +162,12 @@ class TestForeign:
         refused(rewritten(stored, tmp_path / "m.keras", {CARD: card}), "model format 99.*update")
 
     def test_another_kind(self, stored, tmp_path):
+        card = card_with(stored, kind="pyxem_mlmaps.GrainModel")
+        refused(rewritten(stored, tmp_path / "m.keras", {CARD: card}), "'pyxem_mlmaps.GrainModel'")
+
+    def test_card_of_another_kind(self, stored, tmp_path):
         card = card_with(stored, kind="pyxem_mlmaps.DiskModel")
-        refused(rewritten(stored, tmp_path / "m.keras", {CARD: card}), "'pyxem_mlmaps.DiskModel'")
+        refused(rewritten(stored, tmp_path / "m.keras", {CARD: card}), "card is not valid")
 
     @pytest.mark.parametrize(
         "changes",

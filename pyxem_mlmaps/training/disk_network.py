@@ -1,0 +1,280 @@
+"""The disk networks: architecture in Keras, and the same forward pass as plain array products.
+
+The coarse network is dense: a picture of the window in, a position out. The strip network is
+convolutional round the edge of the disk: it says for every segment where the edge is and how
+much that is worth, and a weighted least-squares fit makes position, radius and their covariance
+of it. Turning a disk turns the answer, whatever the contrast; a dark or hidden part of the edge
+is worth nothing, and the σ says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps.training._tensorflow import start_tensorflow
+from pyxem_mlmaps.training.disk_features import ANGLES, COARSE_INPUTS, STRIP_INPUTS, directions
+
+__all__ = [
+    "CoarseNetwork",
+    "EdgeFit",
+    "StripNetwork",
+    "build_coarse",
+    "build_strip",
+    "fit_edges",
+    "get_weights",
+    "put_weights",
+]
+
+Float = NDArray[np.floating]
+Weights = tuple[NDArray[np.float32], ...]
+
+COARSE_HIDDEN = (192, 128, 64)
+CHANNELS = 48
+POOLED = 24
+POOLED_OUT = 5
+LARGEST_LOG = 14.0
+"""Logarithms of weights are held within ± this."""
+
+
+class EdgeFit(NamedTuple):
+    """Least-squares fit of n disks; lengths in half widths of the strip.
+
+    ``shift`` (n, 3): y, x, radius. ``covariance`` (n, 3, 3). ``chi_square`` (n,): weighted mean
+    square of what the edge leaves. ``presence`` (n,): probability that there is a disk.
+    ``log_edge``, ``edge_precision`` (n,): logarithm of the edge's blur (px) and one over its
+    variance.
+    """
+
+    shift: Float
+    covariance: Float
+    chi_square: Float
+    presence: Float
+    log_edge: Float
+    edge_precision: Float
+
+
+def fit_edges(edges: Float, pooled: Float) -> EdgeFit:
+    """Position and radius from the edge's places.
+
+    Solves for d in u_k = n_k · d with weights w_k and a Gaussian prior round zero:
+    d = (Σ w n nᵀ + P)⁻¹ Σ w u n, covariance (Σ w n nᵀ + P)⁻¹.
+
+    Parameters
+    ----------
+    edges
+        (n, ANGLES, 2): place u of the edge and logarithm of its weight w.
+    pooled
+        (n, POOLED_OUT): logarithms of the prior's precision of position and radius, presence
+        logit, logarithm of the edge's blur and of the precision of that.
+    """
+    normals = directions()
+    u = edges[..., 0].astype(np.float64)
+    w = np.exp(np.clip(edges[..., 1].astype(np.float64), -LARGEST_LOG, LARGEST_LOG))
+    prior = np.exp(np.clip(pooled[:, :2].astype(np.float64), -LARGEST_LOG, LARGEST_LOG))
+    outer = (normals[:, :, None] * normals[:, None, :]).reshape(ANGLES, 9)
+    precision = (w @ outer).reshape(-1, 3, 3)
+    precision[:, 0, 0] += prior[:, 0]
+    precision[:, 1, 1] += prior[:, 0]
+    precision[:, 2, 2] += prior[:, 1]
+    covariance = np.linalg.inv(precision)
+    shift = np.einsum("nij,nj->ni", covariance, (w * u) @ normals)
+    left = u - shift @ normals.T
+    chi_square = (w * left**2).sum(axis=1) / ANGLES
+    presence = 1 / (1 + np.exp(-np.clip(pooled[:, 2].astype(np.float64), -60, 60)))
+    edge_precision = np.exp(np.clip(pooled[:, 4].astype(np.float64), -LARGEST_LOG, LARGEST_LOG))
+    return EdgeFit(
+        shift, covariance, chi_square, presence, pooled[:, 3].astype(np.float64), edge_precision
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseNetwork:
+    """Dense network on the coarse picture.
+
+    Parameters
+    ----------
+    weights
+        Kernel and bias of each layer in turn; the last has 4 outputs: y, x (radii), logarithm of
+        their σ (radii), presence logit.
+    mean, scale
+        (COARSE_INPUTS,) of the features.
+    """
+
+    weights: Weights
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        _check_shapes("coarse network", self.weights, coarse_shapes())
+        _check_shapes("coarse network", (self.mean, self.scale), [(COARSE_INPUTS,)] * 2)
+
+    def __call__(self, features: NDArray[np.float32]) -> Float:
+        """(n, 4) for features (n, COARSE_INPUTS)."""
+        x = (features - self.mean) * (1 / self.scale)
+        for index in range(0, len(self.weights), 2):
+            x = x @ self.weights[index]
+            x += self.weights[index + 1]
+            if index + 2 < len(self.weights):
+                np.maximum(x, 0, out=x)
+        return x
+
+
+@dataclass(frozen=True, eq=False)
+class StripNetwork:
+    """Convolutional network on the strip round the edge.
+
+    Parameters
+    ----------
+    weights
+        In the order of :func:`strip_shapes`.
+    mean, scale
+        (STRIP_INPUTS,) of the features.
+    """
+
+    weights: Weights
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        _check_shapes("strip network", self.weights, strip_shapes())
+        _check_shapes("strip network", (self.mean, self.scale), [(STRIP_INPUTS,)] * 2)
+
+    def __call__(self, strips: NDArray[np.float32]) -> tuple[Float, Float]:
+        """Edges (n, ANGLES, 2) and pooled (n, POOLED_OUT) for strips (n, ANGLES, STRIP_INPUTS)."""
+        w = self.weights
+        x = (strips - self.mean) * (1 / self.scale)
+        x = _convolve(x, w[0], w[1])
+        x = _convolve(x, w[2], w[3])
+        pooled = np.maximum(x.mean(axis=1) @ w[4] + w[5], 0)
+        y = _convolve(x, w[6], None)
+        y += (pooled @ w[7] + w[8])[:, None]
+        np.maximum(y, 0, out=y)
+        y = np.maximum(y.reshape(-1, CHANNELS) @ w[9] + w[10], 0)
+        edges = (y @ w[11] + w[12]).reshape(len(strips), ANGLES, 2)
+        summary = np.concatenate([y.reshape(len(strips), ANGLES, -1).mean(axis=1), pooled], axis=1)
+        return edges, summary @ w[13] + w[14]
+
+
+def _convolve(x: Float, kernel: Float, bias: Float | None) -> Float:
+    """Circular convolution along axis 1 as one matrix product, with ReLU where there is a bias."""
+    n, length, channels = x.shape
+    width = len(kernel) // channels
+    half = width // 2
+    wrapped = np.concatenate([x[:, -half:], x, x[:, :half]], axis=1)
+    windows = np.lib.stride_tricks.as_strided(
+        wrapped, (n, length, width * channels), wrapped.strides, writeable=False
+    )
+    out = windows.reshape(n * length, -1) @ kernel
+    if bias is not None:
+        out += bias
+        np.maximum(out, 0, out=out)
+    return out.reshape(n, length, -1)
+
+
+def coarse_shapes() -> list[tuple[int, ...]]:
+    """Shapes of the coarse network's weights."""
+    widths = [COARSE_INPUTS, *COARSE_HIDDEN, 4]
+    pairs = zip(widths[:-1], widths[1:], strict=True)
+    return [shape for a, b in pairs for shape in ((a, b), (b,))]
+
+
+def strip_shapes() -> list[tuple[int, ...]]:
+    """Shapes of the strip network's weights."""
+    c, p = CHANNELS, POOLED
+    return [
+        (3 * STRIP_INPUTS, c), (c,), (5 * c, c), (c,), (c, p), (p,), (5 * c, c), (p, c), (c,),
+        (c, 32), (32,), (32, 2), (2,), (32 + p, POOLED_OUT), (POOLED_OUT,),
+    ]  # fmt: skip
+
+
+def _check_shapes(name: str, arrays: Weights, shapes: list[tuple[int, ...]]) -> None:
+    found = [a.shape for a in arrays]
+    if found != shapes:
+        raise ValueError(f"{name} has weights of shapes {found}; {shapes} are needed.")
+
+
+def build_coarse(seed: int = 0) -> Any:
+    """The untrained Keras model of the coarse network, on scaled features."""
+    start_tensorflow()
+    import keras
+
+    inputs = keras.Input((COARSE_INPUTS,), name="picture")
+    x = inputs
+    for index, width in enumerate(COARSE_HIDDEN):
+        x = keras.layers.Dense(
+            width, "relu", kernel_initializer=_he(seed, index), name=f"hidden_{index}"
+        )(x)
+    outputs = keras.layers.Dense(4, kernel_initializer=_he(seed, 9, 0.1), name="position")(x)
+    return keras.Model(inputs, outputs, name="coarse")
+
+
+def build_strip(seed: int = 0, name: str = "strip") -> Any:
+    """The untrained Keras model of the strip network, on scaled features; outputs side by side.
+
+    Output (n, 2 ANGLES + POOLED_OUT): places and weights of the edge by segment, then pooled.
+    """
+    start_tensorflow()
+    import keras
+    from keras import layers
+
+    def circular(x: Any, width: int, index: int, activation: str | None, bias: bool = True) -> Any:
+        half = width // 2
+        ends = layers.Cropping1D((ANGLES - half, 0))(x), layers.Cropping1D((0, ANGLES - half))(x)
+        wrapped = layers.Concatenate(axis=1)([ends[0], x, ends[1]])
+        moved = [layers.Cropping1D((k, width - 1 - k))(wrapped) for k in range(width)]
+        return layers.Dense(
+            CHANNELS, activation, use_bias=bias, kernel_initializer=_he(seed, index),
+            name=f"{name}_round_{index}",
+        )(layers.Concatenate()(moved))  # fmt: skip
+
+    inputs = keras.Input((ANGLES, STRIP_INPUTS), name=f"{name}_input")
+    x = circular(inputs, 3, 0, "relu")
+    x = circular(x, 5, 1, "relu")
+    pooled = layers.GlobalAveragePooling1D()(x)
+    pooled = layers.Dense(POOLED, "relu", kernel_initializer=_he(seed, 2), name=f"{name}_whole")(
+        pooled
+    )
+    told = layers.Dense(CHANNELS, kernel_initializer=_he(seed, 4), name=f"{name}_told")(pooled)
+    y = circular(x, 5, 3, None, bias=False)
+    y = layers.Add()([y, layers.Reshape((1, CHANNELS))(told)])
+    y = layers.ReLU()(y)
+    y = layers.Dense(32, "relu", kernel_initializer=_he(seed, 5), name=f"{name}_segment")(y)
+    edges = layers.Dense(2, kernel_initializer=_he(seed, 6, 0.1), name=f"{name}_edge")(y)
+    summary = layers.Concatenate()([layers.GlobalAveragePooling1D()(y), pooled])
+    whole = layers.Dense(POOLED_OUT, kernel_initializer=_he(seed, 7, 0.1), name=f"{name}_summary")(
+        summary
+    )
+    outputs = layers.Concatenate()([layers.Flatten()(edges), whole])
+    return keras.Model(inputs, outputs, name=name)
+
+
+STRIP_LAYERS = ("round_0", "round_1", "whole", "round_3", "told", "segment", "edge", "summary")
+
+
+def get_weights(model: Any) -> Weights:
+    """Of a model made here, in the order of ``coarse_shapes`` or ``strip_shapes``."""
+    if model.name == "coarse":
+        return tuple(np.asarray(w) for w in model.get_weights())
+    layers = [model.get_layer(f"{model.name}_{name}") for name in STRIP_LAYERS]
+    return tuple(np.asarray(w) for layer in layers for w in layer.get_weights())
+
+
+def put_weights(model: Any, weights: Weights) -> None:
+    """The inverse of :func:`get_weights`."""
+    if model.name == "coarse":
+        model.set_weights(list(weights))
+        return
+    left = list(weights)
+    for name in STRIP_LAYERS:
+        layer = model.get_layer(f"{model.name}_{name}")
+        layer.set_weights([left.pop(0) for _ in layer.weights])
+
+
+def _he(seed: int, index: int, scale: float = 2.0) -> Any:
+    import keras
+
+    return keras.initializers.VarianceScaling(scale, seed=seed * 1000 + index)
