@@ -10,7 +10,7 @@ help:
 	@echo "make test    lint and run the tests"
 	@echo "make test-core   the tests without py4DSTEM, newest NumPy"
 	@echo "make install the set-up alone"
-	@echo "make bench   the measured figures of benchmarks/README.md (about 30 minutes)"
+	@echo "make bench   the measured figures of benchmarks/README.md (about two hours)"
 
 $(BIN)/.installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
@@ -37,6 +37,7 @@ test-core:
 	.venv-core/bin/python -m pytest
 
 bench: install
+	$(BIN)/python -m pip install --quiet --editable ".[py4dstem,benchmarks]"
 	$(BIN)/python benchmarks/run.py
 
 clean:
