@@ -139,6 +139,7 @@ def ml_disk_positions(
     absent: Literal["drop", "nan"] = "drop",
     max_strain: float = 0.05,
     min_presence: float = 0.5,
+    optics: ArrayLike | Literal["measure"] | None = "measure",
     batch_size: int = 2048,
 ) -> DiffractionVectors:
     """Measure where every diffraction disk is, to a fraction of a pixel, with its uncertainty.
@@ -180,6 +181,10 @@ def ml_disk_positions(
         prior of the lattice fit. It is not a limit where many disks agree.
     min_presence
         A disk counts as absent below this probability.
+    optics
+        Radius and edge that all disks of the scan share. ``"measure"`` finds them on up to 64
+        patterns first: they tell an edge from contrast beside it. A pair (radius, standard
+        deviation of the edge's blur), px, gives them; None lets every disk speak for itself.
     batch_size
         Disks that go through the network at once. Larger is not faster beyond some thousand.
 
@@ -254,6 +259,7 @@ def ml_disk_positions(
         absent=absent,
         max_strain=max_strain,
         min_presence=min_presence,
+        optics=optics,
         batch_size=batch_size,
     )
 

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["check_signal", "map_blocks"]
+from pyxem_mlmaps._progress import compute
+
+__all__ = ["check_signal", "map_blocks", "sample_patterns"]
 
 BLOCK_BYTES = 2**25
 """Patterns of a signal in memory are cut into blocks of about so many bytes."""
+SAMPLE_PATTERNS = 64
+SAMPLE_BYTES = 2**28
+"""A sample of a scan is at most so many patterns and bytes."""
 
 
 def check_signal(signal: Any) -> None:
@@ -78,7 +83,8 @@ def map_blocks(
     if not hasattr(data, "dask"):
         per_block = max(1, BLOCK_BYTES // max(int(np.prod(data.shape[-2:])) * data.itemsize, 1))
         rows = max(1, per_block // max(int(np.prod(scan[1:])), 1)) if scan else 1
-        data = da.from_array(data, chunks=(rows, *data.shape[1:]) if scan else data.shape)
+        chunks = (rows, *data.shape[1:]) if scan else data.shape
+        data = da.from_array(data, chunks=chunks, name=False)
     data = data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
     n = data.ndim
     options = {
@@ -94,6 +100,12 @@ def map_blocks(
         if descan != "direct_beam":
             raise ValueError(f"descan={descan!r}: an array, 'direct_beam' or None is allowed.")
         return da.map_blocks(function, data, shifts=np.empty((0, 2), dtype=np.int64), **options)
+    if type(descan).__name__.endswith("BeamShift"):
+        raise ValueError(
+            "descan is a pyxem BeamShift: (x, y) shifts that would centre the beam. Give where the "
+            "pattern moved, (y, x) in pixels: descan = -shifts.data[..., ::-1] for shifts in "
+            "pixels, less their mean over the scan."
+        )
     shifts = np.asarray(getattr(descan, "data", descan), dtype=float)
     if shifts.shape != (*scan, 2) or not np.all(np.isfinite(shifts)):
         raise ValueError(
@@ -104,3 +116,19 @@ def map_blocks(
         shifts = np.round(shifts).astype(np.int64)
     moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
     return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
+
+
+def sample_patterns(
+    signal: Any, show_progressbar: bool | None = None, text: str = "Looking at patterns"
+) -> NDArray:
+    """(n, ky, kx) of the signal's patterns, at most 64, spread evenly over the scan."""
+    data = signal.data
+    scan, shape = data.shape[:-2], data.shape[-2:]
+    most = int(np.clip(SAMPLE_BYTES // (4 * np.prod(shape)), 8, SAMPLE_PATTERNS))
+    step = 1
+    while np.prod([-(-n // step) for n in scan]) > most:
+        step += 1
+    data = data[tuple(slice(min(step // 2, n - 1), None, step) for n in scan)]
+    if hasattr(data, "compute"):
+        (data,) = compute(data, show_progressbar=show_progressbar, text=text)
+    return np.asarray(data).reshape(-1, *shape)

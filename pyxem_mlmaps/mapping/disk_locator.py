@@ -51,6 +51,8 @@ class DiskLocator:
         Disks that are given to the model at once.
     saturation
         Counts of a saturated pixel.
+    edge
+        Standard deviation of the disks' blurred edge, px; 0: not known.
     """
 
     model: Any
@@ -59,6 +61,7 @@ class DiskLocator:
     max_strain: float = 0.05
     batch_size: int = 2048
     saturation: float = np.inf
+    edge: float = 0.0
 
     @property
     def half_window(self) -> float:
@@ -158,11 +161,13 @@ class DiskLocator:
     def _ask(self, patterns: Float, pattern_of: NDArray[np.int64], centres: Float) -> Float:
         """(6, k) of the model, ``batch_size`` windows at once."""
         answers = []
+        known = {"edge": self.edge} if self.edge > 0 else {}
         for start in range(0, len(centres), self.batch_size):
             part = slice(start, start + self.batch_size)
             p = self.model.locate(
-                patterns, pattern_of[part], centres[part], self.lattice.radius, self.half_window
-            )
+                patterns, pattern_of[part], centres[part], self.lattice.radius, self.half_window,
+                **known,
+            )  # fmt: skip
             answers.append(np.stack([p.y, p.x, p.sigma_y, p.sigma_x, p.misfit, p.presence]))
         return np.concatenate(answers, axis=1)
 

@@ -13,6 +13,7 @@ from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps._version import __version__
 from pyxem_mlmaps.mapping.blocks import check_signal, map_blocks
 from pyxem_mlmaps.mapping.disk_locator import COLUMNS, PRESENT, UNREADABLE, DiskLocator
+from pyxem_mlmaps.mapping.disk_optics import with_optics
 from pyxem_mlmaps.mapping.disk_vectors import RaggedRows, make_vectors, warn_of_bad_pixels
 from pyxem_mlmaps.mapping.moving_lattice import find_moving_lattice
 from pyxem_mlmaps.specs import DiskLattice
@@ -34,6 +35,7 @@ def map_disk_positions(
     absent: Literal["drop", "nan"] = "drop",
     max_strain: float = 0.05,
     min_presence: float = 0.5,
+    optics: ArrayLike | Literal["measure"] | None = "measure",
     batch_size: int = 2048,
 ) -> DiffractionVectors:
     """Measure the disks of every pattern; see ``Diffraction2D.ml_disk_positions``."""
@@ -47,6 +49,8 @@ def map_disk_positions(
     dtype = signal.data.dtype
     saturation = float(np.iinfo(dtype).max) if dtype.kind in "iu" else np.inf
     locator = DiskLocator(model, lattice, min_presence, max_strain, batch_size, saturation)
+    locator = with_optics(locator, signal, optics, show_progressbar)
+    lattice = locator.lattice
     tables = map_blocks(locator, signal, descan, (len(lattice), len(COLUMNS)), whole_pixels=False)
     lazy = signal._lazy if lazy_output is None else bool(lazy_output)
     provenance = {
@@ -57,6 +61,8 @@ def map_disk_positions(
             "absent": absent,
             "max_strain": max_strain,
             "min_presence": min_presence,
+            "radius": lattice.radius,
+            "edge": locator.edge or None,
         },
         "versions": {n: version(n) for n in ("hyperspy", "pyxem")} | {"pyxem_mlmaps": __version__},
     }

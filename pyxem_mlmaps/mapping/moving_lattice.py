@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-from pyxem_mlmaps._progress import compute
+from pyxem_mlmaps.mapping.blocks import sample_patterns
 from pyxem_mlmaps.mapping.lattice_disks import clean_pattern
 from pyxem_mlmaps.specs import DiskLattice
 
@@ -16,8 +16,6 @@ __all__ = ["find_moving_lattice", "pattern_shifts"]
 
 Float = NDArray[np.floating]
 
-PATTERNS = 64
-SAMPLE_BYTES = 2**28
 STILL = 0.5
 """px: a scan whose patterns move by less (rms) needs no alignment."""
 
@@ -48,7 +46,8 @@ def find_moving_lattice(signal: Any, show_progressbar: bool | None = None) -> Di
     """
     if signal.axes_manager.navigation_dimension == 0:
         return DiskLattice.from_signal(signal)
-    patterns = _sample(signal, show_progressbar)
+    patterns = sample_patterns(signal, show_progressbar, "Looking for descan")
+    patterns = np.stack([_clean(pattern) for pattern in patterns])
     shifts = pattern_shifts(patterns)
     if np.sqrt(np.mean((shifts - shifts.mean(axis=0)) ** 2)) < STILL:
         return DiskLattice.from_signal(signal, show_progressbar=show_progressbar)
@@ -121,22 +120,8 @@ def _overlap(shift: int, size: int) -> tuple[slice, slice]:
     )
 
 
-def _sample(signal: Any, show_progressbar: bool | None) -> Float:
-    """(n, ky, kx) clean float32 patterns spread evenly over the scan."""
-    data = signal.data
-    scan, shape = data.shape[:-2], data.shape[-2:]
-    most = int(np.clip(SAMPLE_BYTES // (4 * np.prod(shape)), 8, PATTERNS))
-    step = 1
-    while np.prod([-(-n // step) for n in scan]) > most:
-        step += 1
-    data = data[tuple(slice(min(step // 2, n - 1), None, step) for n in scan)]
-    if hasattr(data, "compute"):
-        (data,) = compute(data, show_progressbar=show_progressbar, text="Looking for descan")
-    flat = np.asarray(data).reshape(-1, *shape)
-    patterns = np.empty(flat.shape, dtype=np.float32)
-    for n, pattern in enumerate(flat):
-        patterns[n] = np.clip(np.nan_to_num(clean_pattern(pattern)), 0, None)
-    return patterns
+def _clean(pattern: Float) -> NDArray[np.float32]:
+    return np.clip(np.nan_to_num(clean_pattern(pattern)), 0, None).astype(np.float32)
 
 
 def _as_pattern_of(signal: Any, pattern: Float) -> Any:

@@ -141,6 +141,8 @@ def strain_map(
         reference, fits.basis.reshape(*table.scan_shape, 2, 2), table.scale, scan_axes
     )
     components, covariance = _strain(fits, basis, axis_transformation(_angle(axis, basis)))
+    if not isinstance(reference, str):
+        _check_same_basis(components[np.isfinite(fits.basis).all(axis=(1, 2)), :3])
 
     shape = (1,) * (2 - len(table.scan_shape)) + table.scan_shape
     axes = [{"name": "strain", "size": 4, "navigate": True}]
@@ -203,7 +205,6 @@ def _strain(fits: Any, basis: Float, to_axes: Float) -> tuple[Float, Float]:
         components, covariance = strain_components(fits.basis[piece], fits.covariance[piece], basis)
         parts.append((components @ to_axes.T, to_axes @ covariance @ to_axes.T))
     components, covariance = (np.concatenate(part) for part in zip(*parts, strict=True))
-    _check_same_basis(components[np.isfinite(fits.basis).all(axis=(1, 2)), :3])
     return components, covariance
 
 

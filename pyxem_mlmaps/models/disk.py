@@ -37,7 +37,7 @@ class DiskOptics(NamedTuple):
 class DiskPrediction(NamedTuple):
     """What a model says of n disks: arrays (n,), NaN where there is no answer. Lengths in px.
 
-    ``misfit`` is 1 for the worst 0.1 % of disks like those it was trained on: above 1, do not
+    ``misfit`` is 1 for the worst 0.5 % of disks like those it was trained on: above 1, do not
     trust the position. ``presence`` is the probability that there is a disk at all.
     """
 
@@ -98,7 +98,7 @@ class DiskModel:
         Parameters
         ----------
         sub_images
-            (n, h, w), or one (h, w): counts in any scale, at least 1.3 disk radii on each side of
+            (n, h, w), or one (h, w): counts in any scale, at least 1.2 disk radii on each side of
             the middle. Other disks may look in.
         radius
             Disk radius in px, one or (n,); it need be known to about a pixel.
@@ -111,8 +111,8 @@ class DiskModel:
         Returns
         -------
         DiskPrediction
-            y and x from the centre pixel ((h - 1) / 2, (w - 1) / 2). NaN where a sub-image holds
-            numbers that are not finite, or nothing at all.
+            y and x from the centre pixel ((h - 1) / 2, (w - 1) / 2). NaN where pixels within about
+            1.75 radii of it are not finite.
 
         Raises
         ------
@@ -130,7 +130,10 @@ class DiskModel:
                 "least 3 px are needed."
             )
         n, height, width = data.shape
-        radii = np.broadcast_to(np.asarray(radius, dtype=float), (n,))
+        radii = np.asarray(radius, dtype=float)
+        if radii.shape not in ((), (1,), (n,)):
+            raise ValueError(f"radius has shape {radii.shape}; one number or ({n},) is needed.")
+        radii = np.broadcast_to(radii, (n,))
         middle = np.array([(height - 1) / 2, (width - 1) / 2])
         smallest = float(middle.min())
         if n and smallest < 1.2 * radii.max():
@@ -139,7 +142,16 @@ class DiskModel:
                 f"{radii.max():g} px: at least {2 * 1.2 * radii.max():.0f} px are needed, "
                 "better 4 radii."
             )
-        found = self.locate(data, np.arange(n), np.tile(middle, (n, 1)), radii, float(middle.max()))
+        places, window = np.tile(middle, (n, 1)), float(middle.max())
+        if edge is None:
+            edge = 0.0
+            if np.ndim(radius) == 0 and n:
+                some = np.unique(np.linspace(0, n - 1, min(n, MEASURED_ON)).astype(int))
+                radius, edge = self.measure_optics(
+                    data[some], np.arange(len(some)), places[some], float(radius), window
+                )
+                radii = np.full(n, radius)
+        found = self.locate(data, np.arange(n), places, radii, window, edge)
         return found._replace(y=found.y - middle[0], x=found.x - middle[1])
 
     def locate(
@@ -218,13 +230,13 @@ class DiskModel:
             good = (found.presence > 0.5) & (found.misfit < 1.5) & (sigma < 0.1 * targets.radius)
         good &= result.edge_precision > 0
         growth = shared_mean(
-            result.growth[good], result.covariance[good, 2, 2], 0.03 * radius + 0.1
+            result.growth[good], result.covariance[good, 2, 2], 0.01 * radius + 0.1
         )
         blur = shared_mean(result.log_edge[good], 1 / result.edge_precision[good], 0.25)
         unknown = DiskOptics(float(radius), 0.0)
         if growth is None or blur is None:
             return unknown
-        if growth[1] > 0.02 + 0.002 * radius or blur[1] > 0.05:
+        if growth[1] > 0.015 + 0.0015 * radius or blur[1] > 0.04:  # as exact as training tells it
             return unknown
         measured = float(radius) + growth[0]
         low, high = self.radius_range
@@ -280,6 +292,11 @@ class DiskModel:
         inside = np.all((safe >= first - 0.5) & (safe <= last + 0.5), axis=1)
         box = np.stack([first[:, 0], last[:, 0], first[:, 1], last[:, 1]], axis=1)
         pattern_of = np.ascontiguousarray(pattern_of, dtype=np.int64)
+        if pattern_of.shape != (m,) or np.any((pattern_of < 0) | (pattern_of >= len(patterns))):
+            raise ValueError(
+                f"pattern_of has shape {pattern_of.shape}; ({m},) is needed, one number of 0 to "
+                f"{len(patterns) - 1} for each centre: the pattern that it is looked for in."
+            )
         return patterns, Targets(pattern_of, safe, radii, edges, box), finite & inside
 
     def _prediction(
@@ -291,9 +308,10 @@ class DiskModel:
         for name, rows in (("unknown", targets.edge <= 0), ("known", targets.edge > 0)):
             entry = self.card.calibration.get(name)
             if entry:
-                nodes, factor = np.asarray(entry["log_sigma"]), np.asarray(entry["factor"])
-                sigma[rows] *= np.interp(np.log(sigma[rows]), nodes, factor)
-                misfit[rows] /= entry["misfit"]
+                nodes = np.asarray(entry["log_sigma"])
+                log_sigma = np.log(sigma[rows])
+                misfit[rows] /= np.interp(log_sigma.mean(axis=1), nodes, entry["misfit"])
+                sigma[rows] *= np.interp(log_sigma, nodes, entry["factor"])
         lost = sigma.max(axis=1, initial=0) > LARGEST_SIGMA * targets.radius
         misfit = np.where(lost, np.maximum(misfit, 2.0), misfit)
         good = usable & result.valid

@@ -29,8 +29,8 @@ class DiskCard:
         What its disks' contrast was simulated from.
     calibration
         For disks whose optics are "unknown" and "known": "log_sigma" and "factor", what a
-        predicted σ (logarithm, in px) is multiplied by; "misfit", the value that 99.9 % of good
-        disks stay below.
+        predicted σ (logarithm, in px) is multiplied by; "misfit", the value that 99.5 % of good
+        disks of that σ stay below.
     validation
         RMS errors and σ calibration by dose, on disks that training never saw.
     seed, training, versions
@@ -60,13 +60,16 @@ class DiskCard:
         if not set(self.calibration) <= {"unknown", "known"}:
             raise ValueError(f"card: calibration has the entries {sorted(self.calibration)}.")
         for entry in self.calibration.values():
-            nodes = np.asarray(entry.get("log_sigma"), dtype=float)
-            factor = np.asarray(entry.get("factor"), dtype=float)
-            misfit = float(entry.get("misfit", 0))
-            ok = nodes.ndim == 1 and nodes.shape == factor.shape and len(nodes) > 0
-            ok = ok and np.all(np.diff(nodes) > 0) and np.all(factor > 0)
-            if not (ok and np.all(np.isfinite(factor)) and 0 < misfit < np.inf):
-                raise ValueError("card: calibration is not ascending nodes, factors and a misfit.")
+            nodes, factor, misfit = (
+                np.asarray(entry.get(name), dtype=float)
+                for name in ("log_sigma", "factor", "misfit")
+            )
+            ok = nodes.ndim == 1 and nodes.shape == factor.shape == misfit.shape and len(nodes) > 0
+            ok = ok and np.all(np.isfinite([nodes, factor, misfit])) and np.all(np.diff(nodes) > 0)
+            if not (ok and np.all(factor > 0) and np.all(misfit > 0)):
+                raise ValueError(
+                    "card: calibration is not ascending log_sigma with as many factors and misfits."
+                )
 
     def __str__(self) -> str:
         c = DiskConditions.from_dict(self.conditions)

@@ -13,12 +13,14 @@ from pyxem_mlmaps.training._tensorflow import start_tensorflow
 from pyxem_mlmaps.training.disk_features import (
     ANGLES,
     COARSE_INPUTS,
+    SHARE,
     STRIP_INPUTS,
     coarse_features,
     strip_features,
     strip_half_width,
 )
 from pyxem_mlmaps.training.disk_network import (
+    LARGEST_LOG,
     CoarseNetwork,
     EdgeFit,
     StripNetwork,
@@ -36,6 +38,8 @@ LARGEST_SHIFT = 0.6
 """Radii from the expected place beyond which the coarse network's answer is held."""
 LARGEST_STEP = 1.2
 """Half widths of a strip beyond which its answer is held."""
+WHOLLY_SEEN = 0.97
+"""Share of a segment on the detector below which its edge counts for nothing."""
 BATCH = 512
 
 
@@ -111,6 +115,8 @@ class DiskChain:
     def _batch(self, patterns: NDArray[np.float32], targets: Targets) -> ChainResult:
         start, valid = self.find(patterns, targets)
         position, _, _, _ = self.step(patterns, targets, start, 0)
+        valid &= np.isfinite(position).all(axis=1)
+        position[~valid] = targets.centre[~valid]
         position, half, growth, fit = self.step(patterns, targets, position, 1)
         return ChainResult(
             position,
@@ -132,6 +138,7 @@ class DiskChain:
         _coarse_pictures(patterns, *targets, features, valid)
         features[~valid] = 0
         shift = self.coarse(features)[:, :2].astype(np.float64)
+        shift[~valid] = 0
         length = np.linalg.norm(shift, axis=1, keepdims=True)
         shift *= np.minimum(1, LARGEST_SHIFT / np.maximum(length, 1e-9))
         return targets.centre + shift * targets.radius[:, None], valid
@@ -144,8 +151,14 @@ class DiskChain:
         strips = np.empty((n, ANGLES, STRIP_INPUTS), dtype=np.float32)
         half = np.empty(n)
         _edge_strips(patterns, *targets, start, stage, strips, half)
-        fit = fit_edges(*(self.last if stage else self.first)(strips))
+        unreadable = ~np.isfinite(strips.sum(axis=(1, 2)))  # pixels that are no numbers
+        strips[unreadable] = 0
+        edges, pooled = (self.last if stage else self.first)(strips)
+        hidden = strips[:, :, SHARE] < WHOLLY_SEEN
+        edges[..., 1] = np.where(hidden, -LARGEST_LOG, edges[..., 1])
+        fit = fit_edges(edges, pooled)
         moved = np.clip(fit.shift, -LARGEST_STEP, LARGEST_STEP) * half[:, None]
+        moved[unreadable] = np.nan
         return start + moved[:, :2], half, moved[:, 2], fit
 
     def to_keras(self) -> Any:

@@ -29,6 +29,7 @@ SHARES = (0.09, 0.11, 0.8)
 DEFAULT_SAMPLES = {"new": 3_440_640, "further": 204_800, "yuan2021": 120_000}
 FINE_TUNE_RATE = 0.005
 ONE_SIGMA = 0.6827
+MISFIT_QUANTILE = 0.995
 VALIDATION = 12288
 
 
@@ -93,6 +94,8 @@ def train_disk_model(
             f"start is a {start.card.architecture!r} model; architecture={architecture!r} was "
             "asked for."
         )
+    if start is not None and architecture == "yuan2021":
+        raise ValueError("start: the published network is not trained further; leave start out.")
     if conditions is None:
         conditions = DiskConditions() if start is None else start.conditions
     kind = architecture if architecture == "yuan2021" else ("new" if start is None else "further")
@@ -244,20 +247,21 @@ def _judged(found: DiskPrediction, images: DiskImages) -> dict[str, float]:
 
 
 def _calibration(found: DiskPrediction, images: DiskImages) -> dict[str, Any]:
-    """Factors on σ, by σ, that bring 68 % of the errors within it."""
+    """By σ: factors that bring 68 % of the errors within it, and the misfit few exceed."""
     error = np.abs(np.column_stack([found.y, found.x]) - images.centre)
     sigma = np.column_stack([found.sigma_y, found.sigma_x])
-    good = np.isfinite(error).all(axis=1) & images.present
-    flat, ratio = np.log(sigma[good].ravel()), (error[good] / sigma[good]).ravel()
-    nodes, factor = [], []
-    for part in np.array_split(np.argsort(flat), 12):
-        node = float(np.median(flat[part]))
-        if not nodes or node > nodes[-1]:
-            nodes.append(node)
-            factor.append(max(float(np.quantile(ratio[part], ONE_SIGMA)), 1e-3))
-    seen = good & (found.presence > 0.5)
-    misfit = float(np.nanquantile(found.misfit[seen], 0.999)) if seen.any() else 1.0
-    return {"log_sigma": nodes, "factor": factor, "misfit": max(misfit, 1e-6)}
+    good = np.isfinite(error).all(axis=1) & images.present & (found.presence > 0.5)
+    ratio, misfit = error[good] / sigma[good], found.misfit[good]
+    log_sigma = np.log(sigma[good]).mean(axis=1)
+    nodes, factors, limits = [], [], []
+    for part in np.array_split(np.argsort(log_sigma), 12):
+        node = float(np.median(log_sigma[part])) if len(part) else -np.inf
+        if not np.isfinite(node) or (nodes and node <= nodes[-1]):
+            continue
+        nodes.append(node)
+        factors.append(max(float(np.quantile(ratio[part], ONE_SIGMA)), 1e-3))
+        limits.append(max(float(np.quantile(misfit[part], MISFIT_QUANTILE)), 1e-6))
+    return {"log_sigma": nodes, "factor": factors, "misfit": limits}
 
 
 class _Bar:

@@ -189,7 +189,9 @@ def _phase_from_ase(atoms: Atoms) -> Phase:
         lattice=lattice,
         atoms=[Atom(s, x) for s, x in zip(atoms.get_chemical_symbols(), xyz, strict=True)],
     )
-    return Phase(name=atoms.get_chemical_formula(), structure=structure, point_group="1")
+    return Phase(
+        name=atoms.get_chemical_formula(empirical=True), structure=structure, point_group="1"
+    )
 
 
 def _sigma(

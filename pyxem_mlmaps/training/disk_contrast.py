@@ -80,11 +80,11 @@ def contrast_bank(
     if not len(libraries):
         raise ValueError("libraries is empty; simulate at least one with keep_maps=True.")
     maps, steps = [], []
-    size = min(np.shape(_maps(each))[0] for each in libraries)
+    size = min(min(np.shape(_maps(each))[:2]) for each in libraries)
     for library in libraries:
         values = np.asarray(_maps(library), dtype=np.float32)
-        first = (values.shape[0] - size) // 2
-        values = values[first : first + size, first : first + size]
+        y, x = ((n - size) // 2 for n in values.shape[:2])
+        values = values[y : y + size, x : x + size]
         flat = np.moveaxis(values.reshape(size, size, -1), -1, 0)
         flat = flat[flat.mean(axis=(1, 2)) > 1e-3 * flat.mean(axis=(1, 2)).max()]
         largest = library.beam.convergence_angle * 1e-3

@@ -39,10 +39,29 @@ FAR_IN = 4
 FAR_OUT = 2
 RADIAL = NEAR + FAR_IN + FAR_OUT
 STRIP_INPUTS = 2 * RADIAL + 2 + 4 + 2
+SHARE = 2 * RADIAL + 1
+"""Which feature of a segment is the share of its samples on the detector."""
 FAST = {"contract", "arcp", "nsz", "reassoc"}
 """What the compiler may do to sums; not-a-number keeps its meaning."""
 FINE_HALF = 4.0
 """Half width in px of the strip of the last pass, for radii of 8 px and more."""
+
+
+def _sines() -> NDArray[np.float64]:
+    """(MOST, ANGLES * MOST, 2): sine and cosine of the rays for 1 to MOST rays in a segment."""
+    table = np.zeros((MOST, ANGLES * MOST, 2))
+    for n in range(1, MOST + 1):
+        angle = (np.arange(ANGLES * n) + 0.5) * 2 * np.pi / (ANGLES * n)
+        table[n - 1, : ANGLES * n] = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    return table
+
+
+MOST = 12
+"""Rays along the arc of a segment at most."""
+SINES = _sines()
+SMOOTH = np.exp(-0.5 * np.arange(-2, 3) ** 2 / 1.44)
+SMOOTH /= SMOOTH.sum()
+"""Weights of the segments beside one for the level just inside its edge."""
 
 
 def directions() -> NDArray[np.float64]:
@@ -77,7 +96,7 @@ def _bilinear(image, y, x, within, y0, y1, x0, x1):  # pragma: no cover - compil
 @numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def _squeeze(value):  # pragma: no cover - compiled
     """Linear round 0, at most ± 6: one bright pixel does not swamp the network."""
-    return value / (1.0 + abs(value) / 6.0)
+    return value / (1.0 + abs(value) * (1.0 / 6.0))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
@@ -89,10 +108,11 @@ def _noise(image, y, x, low, high, y0, y1, x0, x1):  # pragma: no cover - compil
     summed = 0.0
     count = 0
     step = max(1, int(high / 12.0))
+    low2, high2 = low * low, high * high
     for i in range(max(int(y - high), y0), min(int(y + high), y1 - 1) + 1, step):
         for j in range(max(int(x - high), x0), min(int(x + high), x1 - 1) + 1, step):
-            r = math.hypot(i + 0.5 - y, j + 0.5 - x)
-            if r < low or r > high:
+            r2 = (i + 0.5 - y) ** 2 + (j + 0.5 - x) ** 2
+            if r2 < low2 or r2 > high2:
                 continue
             d = image[i, j] - image[i, j + 1] - image[i + 1, j] + image[i + 1, j + 1]
             summed += d * d
@@ -165,7 +185,7 @@ def strip_features(
     Returns the disk's mean level per pixel.
     """
     arc = 2 * math.pi * radius / ANGLES
-    n_arc = min(max(1, int(math.ceil(arc))), 12)
+    n_arc = min(max(1, int(math.ceil(arc))), MOST)
     n_far = min(n_arc, 4)
     raw = np.zeros((ANGLES, RADIAL))
     n_near = max(1, int(math.ceil(half / 8.0)))
@@ -175,12 +195,13 @@ def strip_features(
     rim = 0.35 * radius / FAR_OUT
     reach = radius + half + FAR_OUT * rim + 1.0
     within = y - reach > y0 and y + reach < y1 and x - reach > x0 and x + reach < x1
+    n_in = min(max(1, int(math.ceil(ring))), 4)
+    n_out = min(max(1, int(math.ceil(rim))), 4)
     for k in range(ANGLES):
         seen = 0
         for a in range(n_arc):
-            angle = (k + (a + 0.5) / n_arc) * 2 * math.pi / ANGLES
-            sy = math.sin(angle)
-            sx = math.cos(angle)
+            sy = SINES[n_arc - 1, k * n_arc + a, 0]
+            sx = SINES[n_arc - 1, k * n_arc + a, 1]
             for m in range(NEAR):
                 value = 0.0
                 for b in range(n_near):
@@ -191,19 +212,17 @@ def strip_features(
                         seen += 1
                     value += _bilinear(image, py, px, within, y0, y1, x0, x1)
                 raw[k, m] += value / n_near
-        out[k, 2 * RADIAL + 1] = seen / (n_arc * n_near * NEAR)
+        out[k, SHARE] = seen / (n_arc * n_near * NEAR)
         for a in range(n_far):
-            angle = (k + (a + 0.5) / n_far) * 2 * math.pi / ANGLES
-            sy = math.sin(angle)
-            sx = math.cos(angle)
+            sy = SINES[n_far - 1, k * n_far + a, 0]
+            sx = SINES[n_far - 1, k * n_far + a, 1]
             for m in range(FAR_IN + FAR_OUT):
                 if m < FAR_IN:
                     low = radius - half - ring * (m + 1)
-                    width = ring
+                    width, n_deep = ring, n_in
                 else:
                     low = radius + half + rim * (m - FAR_IN)
-                    width = rim
-                n_deep = min(max(1, int(math.ceil(width))), 4)
+                    width, n_deep = rim, n_out
                 value = 0.0
                 for b in range(n_deep):
                     r = low + width * (b + 0.5) / n_deep
@@ -221,6 +240,7 @@ def strip_features(
     inside = _noise(image, y, x, 0.0, 0.8 * radius, y0, y1, x0, x1)
     outside = _noise(image, y, x, 1.15 * radius, 1.6 * radius + 2.0, y0, y1, x0, x1)
     scale = max(level, 0.02 * inside, 1e-30)
+    per_level = 1 / scale
     near = np.empty(ANGLES)
     for k in range(ANGLES):
         near[k] = raw[k, NEAR]
@@ -233,17 +253,15 @@ def strip_features(
     log_half = math.log(half / radius)
     for k in range(ANGLES):
         local = 0.0
-        weights = 0.0
         for d in range(-2, 3):
-            weight = math.exp(-0.5 * d * d / 1.44)
-            local += weight * near[(k + d) % ANGLES]
-            weights += weight
-        local = max(local / weights, 0.0) / scale
+            local += SMOOTH[d + 2] * near[(k + d) % ANGLES]
+        local = max(local, 0.0) / scale
         floor = local + 0.03
+        per_floor = 1 / floor
         for m in range(RADIAL):
-            value = raw[k, m] / scale
+            value = raw[k, m] * per_level
             out[k, m] = _squeeze(value)
-            out[k, RADIAL + m] = _squeeze(value / floor)
+            out[k, RADIAL + m] = _squeeze(value * per_floor)
         out[k, 2 * RADIAL] = math.log(min(floor, 50.0))
         out[k, 2 * RADIAL + 2] = log_in
         out[k, 2 * RADIAL + 3] = log_out

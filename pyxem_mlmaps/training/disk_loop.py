@@ -37,6 +37,8 @@ WEIGHT_DECAY = 0.05
 STUDENT = 6.0
 """Degrees of freedom of the likelihood: a disk that went wrong does not rule the training."""
 BLANK_WEIGHT = 0.3
+UNSEEN = 1e6
+"""Scale of features that do not vary in training: what they do later must not matter."""
 EDGE_WEIGHT = 0.1
 STRIP_WINDOW = (1.35, 1.8)
 """Half width of the windows in radii; a strip sees no farther."""
@@ -167,6 +169,7 @@ def _train(
     x, _ = prepare(sampler.images(PER_ROUND, rng, window), rng)
     axes = tuple(range(x.ndim - 1))
     mean, scale = x.mean(axis=axes), x.std(axis=axes) + 1e-3
+    scale[scale < 2e-3] = UNSEEN  # always the same in training: no weight was learnt for it
     if start is not None:
         mean, scale = start.mean, start.scale
         put_weights(model, start.weights)

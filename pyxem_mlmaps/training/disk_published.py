@@ -62,7 +62,7 @@ def train_published(
     y = (images.centre / images.told_radius[:, None])[there].astype(np.float32)
     model.compile(optimizer="adam", loss="mse")
     for epoch in range(EPOCHS):
-        result = model.fit(x[..., None], y, batch_size=32, epochs=1, verbose=0)
+        result = model.fit(x[..., None], y, batch_size=32, epochs=1, verbose=0, shuffle=False)
         if on_round is not None:
             on_round(epoch + 1, {"rms": float(np.sqrt(result.history["loss"][0]))})
     return tuple(np.asarray(w) for w in model.get_weights())
@@ -74,13 +74,22 @@ def build_published(seed: int = 0) -> Any:
     import keras
     from keras import layers
 
-    keras.utils.set_random_seed(seed)
+    def start(index: int) -> Any:
+        return keras.initializers.GlorotUniform(seed=seed * 1000 + index)
+
     inputs = keras.Input((PUBLISHED_SIZE, PUBLISHED_SIZE, 1), name="sub_image")
-    x = layers.Conv2D(CHANNELS, 3, activation="relu", name="convolution_0")(inputs)
-    x = layers.Conv2D(CHANNELS, 3, activation="relu", name="convolution_1")(x)
+    x = layers.Conv2D(
+        CHANNELS, 3, activation="relu", kernel_initializer=start(0), name="convolution_0"
+    )(inputs)
+    x = layers.Conv2D(
+        CHANNELS, 3, activation="relu", kernel_initializer=start(1), name="convolution_1"
+    )(x)
     x = layers.MaxPooling2D(2)(x)
-    x = layers.Dense(DENSE, activation="relu", name="dense")(layers.Flatten()(x))
-    return keras.Model(inputs, layers.Dense(2, name="position")(x), name="yuan2021")
+    x = layers.Dense(DENSE, activation="relu", kernel_initializer=start(2), name="dense")(
+        layers.Flatten()(x)
+    )
+    outputs = layers.Dense(2, kernel_initializer=start(3), name="position")(x)
+    return keras.Model(inputs, outputs, name="yuan2021")
 
 
 def forward(weights: tuple[NDArray[np.float32], ...], images: NDArray[np.float32]) -> NDArray:

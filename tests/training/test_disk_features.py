@@ -33,7 +33,7 @@ def strip(image, radius, stage=1, at=(0.0, 0.0)):
     out = np.zeros((ANGLES, STRIP_INPUTS), dtype=np.float32)
     last = len(image) - 1
     level = strip_features(
-        image, last / 2 + at[0], last / 2 + at[1], radius, strip_half_width(radius, stage),
+        image, last / 2 + at[0], last / 2 + at[1], radius, 0.0, strip_half_width(radius, stage),
         0, last, 0, last, out,
     )  # fmt: skip
     return out, level

@@ -25,21 +25,21 @@ def edges_of(shift, log_weight, noise=0.0, n=1, seed=0):
 
 class TestEdgeFit:
     def test_finds_the_shift(self):
-        fit = fit_edges(edges_of([0.3, -0.2, 0.1], 2.0), np.array([[-FLAT, -FLAT, 0.0]]))
+        fit = fit_edges(edges_of([0.3, -0.2, 0.1], 2.0), np.array([[-FLAT, -FLAT, 0.0, 0.0, 0.0]]))
         np.testing.assert_allclose(fit.shift[0], [0.3, -0.2, 0.1], atol=1e-6)
         assert fit.chi_square[0] == pytest.approx(0, abs=1e-9)
         assert fit.presence[0] == 0.5
 
     def test_covariance_is_that_of_evenly_spread_edges(self):
         # Σ cos² = N/2 and Σ 1 = N of N segments of weight w
-        fit = fit_edges(edges_of([0, 0, 0], np.log(5.0)), np.array([[-FLAT, -FLAT, 0.0]]))
+        fit = fit_edges(edges_of([0, 0, 0], np.log(5.0)), np.array([[-FLAT, -FLAT, 0.0, 0.0, 0.0]]))
         expected = np.diag([2, 2, 1]) / (5.0 * ANGLES)
         np.testing.assert_allclose(fit.covariance[0], expected, atol=1e-8)
 
     def test_covariance_is_the_scatter(self):
         fit = fit_edges(
             edges_of([0.1, 0.2, 0.0], np.log(1 / 0.04), noise=0.2, n=4000),
-            np.tile([-FLAT, -FLAT, 0.0], (4000, 1)),
+            np.tile([-FLAT, -FLAT, 0.0, 0.0, 0.0], (4000, 1)),
         )
         scatter = np.cov(fit.shift.T)
         np.testing.assert_allclose(scatter, fit.covariance[0], atol=0.08 * scatter.max())
@@ -47,13 +47,15 @@ class TestEdgeFit:
 
     def test_half_an_edge_is_uncertain_across_it(self):
         weight = np.where(directions()[:, 0] > 0.3, 3.0, -14.0)
-        fit = fit_edges(edges_of([0, 0, 0], weight), np.array([[-FLAT, 8.0, 0.0]]))
-        full = fit_edges(edges_of([0, 0, 0], 3.0), np.array([[-FLAT, 8.0, 0.0]]))
+        fit = fit_edges(edges_of([0, 0, 0], weight), np.array([[-FLAT, 8.0, 0.0, 0.0, 0.0]]))
+        full = fit_edges(edges_of([0, 0, 0], 3.0), np.array([[-FLAT, 8.0, 0.0, 0.0, 0.0]]))
         assert np.all(np.diag(fit.covariance[0]) >= np.diag(full.covariance[0]) - 1e-12)
         assert fit.covariance[0, 1, 1] > fit.covariance[0, 0, 0]
 
     def test_without_an_edge_the_prior_remains(self):
-        fit = fit_edges(edges_of([3, 0, 0], -14.0), np.array([[np.log(4.0), np.log(9.0), 0.0]]))
+        fit = fit_edges(
+            edges_of([3, 0, 0], -14.0), np.array([[np.log(4.0), np.log(9.0), 0.0, 0.0, 0.0]])
+        )
         np.testing.assert_allclose(fit.shift[0], 0, atol=1e-3)
         np.testing.assert_allclose(np.diag(fit.covariance[0]), [1 / 4, 1 / 4, 1 / 9], rtol=1e-3)
 
@@ -113,13 +115,13 @@ def test_loss_is_the_likelihood_of_the_fit():
     """The differentiable fit in the loss and the one used for prediction are the same."""
     import tensorflow as tf
 
-    from pyxem_mlmaps.training.disk_loop import STUDENT, _strip_loss
+    from pyxem_mlmaps.training.disk_loop import EDGE_WEIGHT, STUDENT, _strip_loss
 
     rng = np.random.default_rng(2)
     n = 20
     edges = rng.normal(size=(n, ANGLES, 2))
-    pooled = rng.normal(size=(n, 3))
-    truth = np.column_stack([rng.normal(size=(n, 3)), np.ones(n)])
+    pooled = rng.normal(size=(n, 5))
+    truth = np.column_stack([rng.normal(size=(n, 3)), np.ones(n), rng.normal(size=n)])
     output = np.concatenate([edges.reshape(n, -1), pooled], axis=1).astype(np.float32)
     loss = float(_strip_loss(tf.constant(truth, tf.float32), tf.constant(output)))
     fit = fit_edges(edges, pooled)
@@ -128,4 +130,6 @@ def test_loss_is_the_likelihood_of_the_fit():
     expected = 0.5 * np.linalg.slogdet(fit.covariance)[1]
     expected += (STUDENT + 3) / 2 * np.log(1 + q / STUDENT)
     expected -= np.log(fit.presence)
+    blur = fit.edge_precision * (truth[:, 4] - fit.log_edge) ** 2 - np.log(fit.edge_precision)
+    expected += EDGE_WEIGHT * 0.5 * blur
     assert loss == pytest.approx(expected.mean(), rel=1e-4)
