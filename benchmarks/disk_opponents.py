@@ -61,7 +61,8 @@ class InWindows:
 
 @dataclass(frozen=True)
 class Package:
-    """This package's :class:`DiskModel`: ``predict`` on windows, ``locate`` on patterns."""
+    """This package: ``predict`` on windows, ``ml_disk_positions`` on patterns, measuring radius
+    and edge included."""
 
     model: Any
 
@@ -70,19 +71,14 @@ class Package:
         return Positions(np.stack([q.y, q.x], -1), np.stack([q.sigma_y, q.sigma_x], -1))
 
     def patterns(self, patterns: Float, lattice: mlmaps.DiskLattice) -> Positions:
-        n, m = len(patterns), len(lattice)
-        centres = np.tile(lattice.positions, (n, 1))
-        half = lattice.smallest_distance - lattice.radius - 2
-        half = min(half, 1.5 * lattice.radius + 6)
-        q = self.model.locate(
-            np.ascontiguousarray(patterns, dtype=np.float32), np.repeat(np.arange(n), m), centres,
-            lattice.radius, half,
-        )  # fmt: skip
-        shape = (n, m, 2)
-        return Positions(
-            np.stack([q.y, q.x], -1).reshape(shape),
-            np.stack([q.sigma_y, q.sigma_x], -1).reshape(shape),
+        from pyxem.signals import Diffraction2D
+
+        signal = Diffraction2D(np.ascontiguousarray(patterns, dtype=np.float32))
+        vectors = signal.ml_disk_positions(
+            self.model, lattice, absent="nan", num_workers=1, show_progressbar=False
         )
+        table = np.stack([np.asarray(rows, dtype=float) for rows in vectors.data.ravel()])
+        return Positions(table[..., :2], table[..., 3:5])
 
 
 @dataclass(frozen=True)

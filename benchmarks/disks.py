@@ -144,7 +144,7 @@ def crystals(rows: list[Row], n: int, n_patterns: int, full: bool) -> dict[str, 
 
 def timing(rows: list[Row], quick: bool) -> dict[str, Any]:
     """Seconds per disk (A) and per pattern (B), one core; methods take turns in every repeat."""
-    n, m, repeats = (32, 2, 3) if quick else (256, 8, 7)
+    n, m, repeats = (32, 2, 3) if quick else (512, 32, 5)
     windows = sets.geometry_a(n, 1e4, SEED).images
     whole = sets.geometry_b(m, 1e4, SEED)
     clock: dict[str, dict[str, list[float]]] = {r.name: {"disk": [], "pattern": []} for r in rows}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyxem_mlmaps._panels import draw_map, draw_pattern, hkl_label, new_grid, robust_limit
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pyxem_mlmaps.specs import DiskLattice
+
+__all__ = ["draw_circles", "plot_lattice", "plot_rocking", "plot_training"]
 
 
 def plot_lattice(
@@ -48,7 +51,6 @@ def plot_lattice(
     >>> figure = plot_lattice(lattice, labels=True)
     """
     import matplotlib.pyplot as plt
-    from matplotlib.collections import EllipseCollection
 
     if ax is None:
         figure, ax = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
@@ -63,19 +65,7 @@ def plot_lattice(
         ax.set_aspect("equal")
     else:
         draw_pattern(ax, pattern)
-    width = np.full(len(lattice), 2 * lattice.radius)
-    circles = EllipseCollection(
-        width,
-        width,
-        np.zeros(len(lattice)),
-        units="xy",
-        offsets=positions[:, ::-1],
-        offset_transform=ax.transData,
-        facecolors="none",
-        edgecolors="#0072B2",
-        linewidths=1.2,
-    )
-    ax.add_collection(circles, autolim=False)
+    draw_circles(ax, positions, lattice.radius, "#0072B2")
     for name, colour in (("g1", "#D55E00"), ("g2", "#009E73")):
         _draw_vector(ax, lattice, name, colour)
     if labels:
@@ -85,6 +75,25 @@ def plot_lattice(
             _outline(text)
     ax.set(xlabel="kx (px)", ylabel="ky (px)")
     return figure
+
+
+def draw_circles(ax: Axes, positions: NDArray[np.floating], radius: float, colour: str) -> None:
+    """Circles of ``radius`` at (n, 2) positions (y, x), all in px."""
+    from matplotlib.collections import EllipseCollection
+
+    width = np.full(len(positions), 2 * radius)
+    circles = EllipseCollection(
+        width,
+        width,
+        np.zeros(len(positions)),
+        units="xy",
+        offsets=positions[:, ::-1],
+        offset_transform=ax.transData,
+        facecolors="none",
+        edgecolors=colour,
+        linewidths=1.2,
+    )
+    ax.add_collection(circles, autolim=False)
 
 
 def _draw_vector(ax: Axes, lattice: DiskLattice, name: str, colour: str) -> None:

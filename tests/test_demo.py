@@ -7,10 +7,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pyxem_mlmaps import demo
+from pyxem_mlmaps import DiskLattice, demo
+from pyxem_mlmaps import _demo_strain as strains
 
 FIGURES = {"rocking", "training", "disks", "error", "map", "sigma", "tilt"}
+STRAIN_FIGURES = {"device", "positions", "strain", "strain_error", "imprint", "strain_sigma"}
 REAL_FIGURES = {"real_map", "real_tilt"}
+ALL_FIGURES = FIGURES | STRAIN_FIGURES | REAL_FIGURES
 
 
 class Page(HTMLParser):
@@ -84,7 +87,7 @@ def test_errors_are_what_the_counts_allow(run):
 
 def test_sigma_holds(run):
     numbers, _, _ = run
-    shares = [value for name, value in numbers.items() if "within 1σ" in name]
+    shares = [v for name, v in numbers.items() if "within 1σ" in name and "foil" in name]
     assert len(shares) == 3
     assert all(55 < share < 82 for share in shares)  # 192 points: 68 % ± 3.4 %
 
@@ -101,6 +104,30 @@ def test_experiment_is_mapped_into_the_image_axes(run):
     assert omap.tilt_y.data == pytest.approx(np.full((12, 12), 0.03), abs=2e-3)
 
 
+def test_strain_is_found_without_training(run):
+    numbers, _, _ = run
+    for symbol in ("ε_xx", "ε_yy", "ε_xy"):
+        assert numbers[f"transistor: RMS error of {symbol} (%)"] < 0.03  # of up to 1.5 %
+        assert 55 < numbers[f"transistor: {symbol} within 1σ (%)"] < 82  # 196 points
+        assert numbers[f"transistor: error of {symbol}, mean of 5 x 5 points (%)"] < 0.02
+        assert abs(numbers[f"transistor: offset of {symbol} from the true lattice (%)"]) < 0.04
+    assert numbers["transistor: RMS error of rotation (m°)"] < 30
+    assert numbers["transistor: crystal without strain (%)"] == 0
+    assert numbers["transistor: oxide with strain, σ below 10 x median (%)"] == 0
+
+
+def test_positions_and_strain_can_be_loaded(run):
+    import hyperspy.api as hs
+
+    import pyxem_mlmaps as mlmaps
+
+    _, output, _ = run
+    strain = hs.load(output / "strain_map.hspy")
+    again = mlmaps.strain_map(hs.load(output / "disk_positions.hspy"))
+    assert isinstance(strain, mlmaps.MLStrainMap)
+    assert strain.data == pytest.approx(again.data, abs=1e-12, nan_ok=True)
+
+
 def test_map_can_be_loaded(run):
     import hyperspy.api as hs
 
@@ -114,7 +141,7 @@ def test_every_figure_shows_something(run):
     from matplotlib.image import imread
 
     _, output, _ = run
-    for name in FIGURES | REAL_FIGURES:
+    for name in ALL_FIGURES:
         image = imread(output / f"{name}.png")[..., :3]
         assert min(image.shape[:2]) > 200, name
         assert len(np.unique((255 * image).astype(int) @ [65536, 256, 1])) > 50, name
@@ -125,9 +152,7 @@ def test_page_is_whole_and_needs_nothing_else(run):
     numbers, output, _ = run
     page = Page((output / "index.html").read_text(encoding="utf-8"))
     assert not page.open
-    assert {image["src"] for image in page.images} == {
-        f"{name}.png" for name in FIGURES | REAL_FIGURES
-    }
+    assert {image["src"] for image in page.images} == {f"{name}.png" for name in ALL_FIGURES}
     assert all(image["alt"] for image in page.images)
     assert not [a for a in page.addresses if "/" in a]  # beside the page, none from elsewhere
     text = "".join(page.text)
@@ -147,6 +172,27 @@ def test_scatter_is_the_noise_of_one_point():
     y, x = np.mgrid[:200, :200]
     values = 0.02 * x - 0.01 * y + 0.003 * rng.standard_normal(x.shape)
     assert demo.scatter(values) == pytest.approx(0.003, rel=0.03)
+
+
+def test_one_lattice_has_many_bases():
+    known = DiskLattice((64, 64), (1.0, 30), (28, -2.0), [(0, 0), (1, 0), (0, 1)], 8)
+    bent = 1.01 * known.basis @ [[1, 0.01], [-0.01, 1]]
+    found = known.replace(g1=bent[0] - bent[1], g2=-bent[0])
+    counted = strains.with_indices_of(found, known)
+    assert counted.basis == pytest.approx(np.array([[1, -1], [-1, 0]]) @ known.basis)
+    assert counted.origin == found.origin
+    with pytest.raises(ValueError, match="another lattice"):
+        strains.with_indices_of(found.replace(g1=2 * bent[0], g2=bent[1]), known)
+
+
+def test_averaging_removes_noise_and_keeps_an_imprint():
+    rng = np.random.default_rng(2)
+    noise, imprint = rng.normal(size=(200, 200)), np.tile(np.sin(np.arange(200) / 15), (200, 1))
+    noise[:3] = np.nan
+    left = strains.averaged(noise, 5)
+    assert np.array_equal(np.isnan(left), np.isnan(noise))
+    assert np.nanstd(left[6:-6, 6:-6]) == pytest.approx(0.2, rel=0.05)
+    assert np.std(strains.averaged(imprint, 5)) == pytest.approx(np.std(imprint), rel=0.03)
 
 
 def test_missing_experiment_is_named(tmp_path):

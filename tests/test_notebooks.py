@@ -1,4 +1,4 @@
-"""The notebook runs as a user would run it, and its numbers are what its text says."""
+"""The notebooks run as a user would run them, and their numbers are what their text says."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "orientation.ipynb"
-REPORT = """
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+ORIENTATION = """
 import json
 json.dump(
     {
@@ -24,52 +24,118 @@ json.dump(
     open("report.json", "w"),
 )
 """
+STRAIN = """
+import json
+json.dump(
+    {
+        "rms_error": rms_error.tolist(),
+        "within_one_sigma": float(within_one_sigma),
+        "shift": [float(np.nanmean(shift)), float(np.nanstd(shift))],
+        "crystal": [int(np.sum(sure ^ truth.crystal)), int(np.sum(~truth.crystal))],
+        "pockets": [float(upwards), float(sideways)],
+        "true_pockets": [float(np.mean(k[truth.alloy])) for k in (known[1], known[0])],
+        "disks": [len(disks), len(inner.data[5, 6])],
+        "same": bool(same),
+        "kind": type(again).__name__,
+    },
+    open("report.json", "w"),
+)
+"""
 
 
-@pytest.fixture(scope="module")
-def notebook():
+def read(name):
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
-    return nbformat.read(NOTEBOOK, as_version=4)
+    return nbformat.read(NOTEBOOKS / name, as_version=4)
 
 
-@pytest.fixture(scope="module")
-def report(notebook, tmp_path_factory):
-    nbformat = pytest.importorskip("nbformat")
+def execute(name, report, folder):
+    """Run the notebook and a last cell that writes down what it came to."""
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
-    folder = tmp_path_factory.mktemp("notebook")
-    copy = nbformat.from_dict(notebook)
-    copy.cells.append(nbformat.v4.new_code_cell(REPORT))
+    notebook = read(name)
+    notebook.cells.append(nbformat.v4.new_code_cell(report))
     client = nbclient.NotebookClient(
-        copy, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     client.execute()
     return json.loads((folder / "report.json").read_text())
 
 
-def test_is_kept_without_output(notebook):
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+@pytest.fixture(scope="module")
+def orientation(tmp_path_factory):
+    return execute("orientation.ipynb", ORIENTATION, tmp_path_factory.mktemp("orientation"))
+
+
+@pytest.fixture(scope="module")
+def strain(tmp_path_factory):
+    return execute("strain.ipynb", STRAIN, tmp_path_factory.mktemp("strain"))
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_is_kept_without_output(path):
+    code = [cell for cell in read(path.name).cells if cell.cell_type == "code"]
     assert code
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
 
 
-def test_tilts_are_found_to_a_millidegree(report):
+# ---- orientation.ipynb --------------------------------------------------------------------------
+
+
+def test_tilts_are_found_to_a_millidegree(orientation):
     # Poisson noise of 10^6 electrons allows 0.2 to 0.3 m° with these 31 disks.
-    assert max(report["rms_error"]) < 1e-3
-    assert report["rms_thickness"] < 0.2
+    assert max(orientation["rms_error"]) < 1e-3
+    assert orientation["rms_thickness"] < 0.2
 
 
-def test_sigma_holds(report):
-    assert 0.58 < report["within_one_sigma"] < 0.78  # 512 values: 68 % ± 2 % if independent
+def test_sigma_holds(orientation):
+    # 512 values: 68 % ± 2 % if independent
+    assert 0.58 < orientation["within_one_sigma"] < 0.78
 
 
-def test_results_leave_the_notebook(report):
-    assert report["same"]
-    assert report["rotations"] == 16 * 16
-    assert {"thickness", "sigma_tilt_x", "misfit"} <= set(report["xmap_properties"])
+def test_results_leave_the_notebook(orientation):
+    assert orientation["same"]
+    assert orientation["rotations"] == 16 * 16
+    assert {"thickness", "sigma_tilt_x", "misfit"} <= set(orientation["xmap_properties"])
 
 
-def test_wrong_voltage_is_named_and_seen(report):
-    assert "200" in report["message"] and "300" in report["message"]
-    right, wrong = report["misfit"]
+def test_wrong_voltage_is_named_and_seen(orientation):
+    assert "200" in orientation["message"] and "300" in orientation["message"]
+    right, wrong = orientation["misfit"]
     assert right < 1 < wrong
+
+
+# ---- strain.ipynb -------------------------------------------------------------------------------
+
+
+def test_strain_is_found_to_three_hundredths_of_a_percent(strain):
+    # 10^5 electrons a disk
+    assert max(strain["rms_error"][:3]) < 3e-4
+
+
+def test_sigma_of_strain_holds(strain):
+    # 1432 values, 68 % ± 2 % with the correlation of the four components of a point
+    assert 0.58 < strain["within_one_sigma"] < 0.78
+
+
+def test_reference_shifts_all_values_alike(strain):
+    mean, spread = strain["shift"]
+    assert spread < 0.02 * abs(mean)
+
+
+def test_growth_strain_of_the_pockets(strain):
+    assert strain["pockets"] == pytest.approx(strain["true_pockets"], abs=1e-4)
+    assert strain["pockets"][0] > 0.01
+
+
+def test_strain_is_sure_where_there_is_a_crystal(strain):
+    different, oxide = strain["crystal"]
+    assert different == 0
+    assert oxide > 20
+
+
+def test_positions_and_strain_leave_the_notebook(strain):
+    assert strain["same"] and strain["kind"] == "MLStrainMap"
+    found, inner = strain["disks"]
+    assert found >= 30
+    assert inner == 6  # four {111} and two {200}

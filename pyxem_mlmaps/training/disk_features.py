@@ -84,13 +84,17 @@ def _bilinear(image, y, x, within, y0, y1, x0, x1):  # pragma: no cover - compil
     if not within:
         y = min(max(y, y0), y1 - 1e-3)
         x = min(max(x, x0), x1 - 1e-3)
-    i = int(y)
-    j = int(x)
-    a = y - i
-    b = x - j
-    return (1 - a) * ((1 - b) * image[i, j] + b * image[i, j + 1]) + a * (
-        (1 - b) * image[i + 1, j] + b * image[i + 1, j + 1]
-    )
+    whole_y = int(y)
+    whole_x = int(x)
+    a = y - whole_y
+    b = x - whole_x
+    i = np.uintp(whole_y)  # unsigned: an index that cannot be negative needs no check
+    j = np.uintp(whole_x)
+    i2 = i + np.uintp(1)
+    j2 = j + np.uintp(1)
+    upper = image[i, j] + b * (image[i, j2] - image[i, j])
+    lower = image[i2, j] + b * (image[i2, j2] - image[i2, j])
+    return upper + a * (lower - upper)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
