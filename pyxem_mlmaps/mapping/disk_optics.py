@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,9 @@ from pyxem_mlmaps.mapping.blocks import sample_patterns
 from pyxem_mlmaps.mapping.disk_locator import COLUMNS, PRESENT, DiskLocator
 
 __all__ = ["with_optics"]
+
+WIDE = 0.9
+"""Share of the widest edge that the model covers above which a measured one is doubtful."""
 
 
 def with_optics(
@@ -69,4 +73,17 @@ def with_optics(
         locator.lattice.radius,
         locator.half_window,
     )
+    _warn_of_blur(locator.model, edge)
     return replace(locator, lattice=locator.lattice.replace(radius=radius), edge=edge)
+
+
+def _warn_of_blur(model: Any, edge: float) -> None:
+    """An edge at the end of what the model was trained on is likely to be wider still."""
+    widest = model.conditions.edge[1]
+    if edge > WIDE * widest:
+        warnings.warn(
+            f"the edges of the disks are blurred by {edge:.2f} px (standard deviation); the model "
+            f"covers up to {widest:g} px. Positions may be worse than their sigmas say. Bin the "
+            "patterns, or train_disk_model(library, DiskConditions(edge=...)).",
+            stacklevel=5,
+        )

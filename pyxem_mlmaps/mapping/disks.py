@@ -106,7 +106,7 @@ def _warn(n_bad: int, n_unreadable: int, n_found: int, n_point: int) -> None:
     if n_found == 0:
         warnings.warn(
             f"no disk was found in any of {n_point} patterns. Look at lattice.plot(s) whether the "
-            "lattice lies on the disks, and at its radius.",
+            "lattice lies on the disks, and at its radius. Take off a camera's constant offset.",
             stacklevel=4,
         )
 

@@ -16,6 +16,8 @@ __all__ = ["find_moving_lattice", "pattern_shifts"]
 
 Float = NDArray[np.floating]
 
+STANDING, JUMP = 1.5, 5.0
+"""px: patterns this close have not moved; those that have without a third, not either."""
 STILL = 0.5
 """px: a scan whose patterns move by less (rms) needs no alignment."""
 
@@ -84,7 +86,22 @@ def pattern_shifts(patterns: Float) -> NDArray[np.int64]:
     first = int(np.argmax(patterns.sum(axis=(1, 2))))
     shifts = _against(roots, roots[first])
     again = _against(roots, _mean_of_aligned(roots, shifts))
-    return again - again[first]
+    return _without_jumps(again - again[first])
+
+
+def _without_jumps(shifts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Shifts of a scan that stands still, less those to another disk of the lattice.
+
+    A diffracted disk that outshines the direct beam draws the correlation a whole lattice vector
+    away. Descan fills the space between; where most patterns stand still and nothing is between
+    them and the few that seem to have jumped, these have not.
+    """
+    middle = np.round(np.median(shifts, axis=0)).astype(np.int64)
+    distance = np.hypot(*(shifts - middle).T)
+    still = distance <= STANDING
+    if 2 * still.sum() <= len(shifts) or np.any(~still & (distance < JUMP)):
+        return shifts
+    return np.where(still[:, None], shifts, middle)
 
 
 def _against(images: Float, reference: Float) -> NDArray[np.int64]:

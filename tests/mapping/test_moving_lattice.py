@@ -77,3 +77,16 @@ def test_calibration_is_used(disk_pattern, disk_lattice):
         "Acquisition_instrument.TEM.convergence_angle", 1e3 * 0.02 * disk_lattice.radius / k0
     )
     assert find_moving_lattice(s).radius == pytest.approx(disk_lattice.radius, rel=1e-4)
+
+
+def test_a_brighter_disk_is_no_descan():
+    """Patterns that stand still while a diffracted disk outshines the direct beam in some."""
+    y, x = np.indices((96, 96))
+    lattice = [(48 + 24 * i, 48 + 24 * j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    patterns = np.zeros((20, 96, 96))
+    for n, pattern in enumerate(patterns):
+        for k, (cy, cx) in enumerate(lattice):
+            level = 100.0 if k == (4 if n % 4 else 5) else 2.0
+            pattern += level * (np.hypot(y - cy, x - cx) < 7)
+    shifts = pattern_shifts(patterns)
+    assert np.all(shifts - np.median(shifts, axis=0) == 0)
