@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: help install demo test test-core bench clean
 
 help:
-	@echo "make demo    simulate GaSb, train, map a bent foil; figures in demo-output/"
+	@echo "make demo    map a bent foil and the strain of a transistor; figures in demo-output/"
 	@echo "make test    lint and run the tests"
 	@echo "make test-core   the tests without py4DSTEM, newest NumPy"
 	@echo "make install the set-up alone"

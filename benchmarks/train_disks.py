@@ -1,7 +1,7 @@
 """Make the disk model that ships with the package: ``python benchmarks/train_disks.py``.
 
 Simulates fourteen zones of ten crystals, trains on fresh disks from one seed, validates, writes
-``pyxem_mlmaps/models/shipped/disks.keras``. About three quarters of an hour on two idle cores.
+``pyxem_mlmaps/models/shipped/disks.keras``. 37 minutes on two shared cores.
 """
 
 from __future__ import annotations

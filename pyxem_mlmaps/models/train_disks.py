@@ -61,8 +61,8 @@ def train_disk_model(
     architecture
         "edge", or "yuan2021" for the published network.
     samples
-        Disks to draw. None: two million (an hour and a half on two cores), two hundred thousand
-        to train further (about six minutes), 120,000 for "yuan2021".
+        Disks to draw. None: 3.4 million (37 minutes on two shared cores), two hundred thousand
+        to train further, 120,000 for "yuan2021".
     seed
         The same seed gives the same model on the same machine and versions.
     show_progressbar
