@@ -182,7 +182,7 @@ def ml_disk_positions(
     min_presence
         A disk counts as absent below this probability.
     optics
-        Radius and edge that all disks of the scan share. ``"measure"`` finds them on up to 64
+        Radius and edge that all disks of the scan share. ``"measure"`` finds them on some
         patterns first: they tell an edge from contrast beside it. A pair (radius, standard
         deviation of the edge's blur), px, gives them; None lets every disk speak for itself.
     batch_size

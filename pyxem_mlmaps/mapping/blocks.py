@@ -119,12 +119,15 @@ def map_blocks(
 
 
 def sample_patterns(
-    signal: Any, show_progressbar: bool | None = None, text: str = "Looking at patterns"
+    signal: Any,
+    show_progressbar: bool | None = None,
+    text: str = "Looking at patterns",
+    largest: int = SAMPLE_PATTERNS,
 ) -> NDArray:
-    """(n, ky, kx) of the signal's patterns, at most 64, spread evenly over the scan."""
+    """(n, ky, kx) of the signal's patterns, at most ``largest``, spread evenly over the scan."""
     data = signal.data
     scan, shape = data.shape[:-2], data.shape[-2:]
-    most = int(np.clip(SAMPLE_BYTES // (4 * np.prod(shape)), 8, SAMPLE_PATTERNS))
+    most = int(np.clip(SAMPLE_BYTES // (4 * np.prod(shape)), 8, largest))
     step = 1
     while np.prod([-(-n // step) for n in scan]) > most:
         step += 1

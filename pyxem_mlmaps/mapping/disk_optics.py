@@ -14,6 +14,8 @@ from pyxem_mlmaps.mapping.disk_locator import COLUMNS, PRESENT, DiskLocator
 
 __all__ = ["with_optics"]
 
+ENOUGH_DISKS = 600
+"""Disks that are looked at: some hundred bright ones tell radius and edge well enough."""
 WIDE = 0.9
 """Share of the widest edge that the model covers above which a measured one is doubtful."""
 
@@ -59,7 +61,8 @@ def with_optics(
         return replace(locator, lattice=locator.lattice.replace(radius=radius), edge=edge)
     if optics != "measure":
         raise ValueError(f"optics={optics!r}: 'measure', None or (radius, edge) is allowed.")
-    patterns = sample_patterns(signal, show_progressbar, "Measuring radius and edge")
+    count = int(np.clip(ENOUGH_DISKS // max(len(locator.lattice), 1), 8, 64))
+    patterns = sample_patterns(signal, show_progressbar, "Measuring radius and edge", count)
     table = locator(patterns)
     y, x, status = (table[..., COLUMNS.index(name)] for name in ("y", "x", "status"))
     found = (status == PRESENT) & np.isfinite(y)
