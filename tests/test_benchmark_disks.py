@@ -225,33 +225,20 @@ def test_every_method_finds_flat_disks(flat):
     logging.disable(logging.NOTSET)
 
 
-def test_a_disk_model_plugs_in(fringes):
-    """Answers of ``predict`` and ``locate`` reach their own window, pattern and disk."""
+def test_the_shipped_model_plugs_in(flat):
+    """Its answers reach their own window, pattern and disk."""
+    import disk_rows
     import disk_sets
-    from disk_opponents import Package
 
-    from pyxem_mlmaps.models.disk import DiskPrediction
-
-    class Numbers:
-        """Says which row it was asked for."""
-
-        def predict(self, sub_images, radius):
-            row = np.arange(len(sub_images), dtype=float)
-            return DiskPrediction(row, -row, row + 1, row + 2, 0 * row, 0 * row + 1)
-
-        def locate(self, patterns, pattern_of, centres, radius, half_window):
-            assert patterns.dtype == np.float32 and radius == 7 and 7 < half_window < 24
-            y, x = centres.T
-            return DiskPrediction(y + pattern_of, x, 0 * y + 1, 0 * y + 2, 0 * y, 0 * y + 1)
-
-    found = Package(Numbers()).windows(np.zeros((3, 121, 121)), 30.0)
-    assert found.centres.tolist() == [[0, 0], [1, -1], [2, -2]]
-    assert found.sigma.tolist() == [[1, 2], [2, 3], [3, 4]]
-    drawn = disk_sets.geometry_b(2, 1e4, seed=1)
-    found = Package(Numbers()).patterns(drawn.patterns, drawn.lattice)
-    assert np.allclose(found.centres[0], drawn.lattice.positions)
-    assert np.allclose(found.centres[1] - found.centres[0], (1, 0))
-    assert found.sigma.shape == drawn.positions.shape
+    (row,), _ = disk_rows.package(None)
+    windows = disk_sets.geometry_a(4, None, seed=5)
+    found = row.on_windows.windows(windows.images, 30.0)
+    assert np.abs(found.centres - windows.truth).max() < 0.1
+    drawn = disk_sets.geometry_b(2, None, seed=1)
+    found = row.on_patterns.patterns(drawn.patterns, drawn.lattice)
+    assert found.centres.shape == found.sigma.shape == drawn.positions.shape
+    assert np.abs(found.centres - drawn.positions).max() < 0.1
+    assert np.all(found.sigma > 0)
 
 
 def test_tables_print_and_figures_are_json(fringes, capsys, monkeypatch):

@@ -129,6 +129,7 @@ def test_disk_positions_delegate(signals, disk_calls):
         "absent": "drop",
         "max_strain": 0.05,
         "min_presence": 0.5,
+        "optics": "measure",
         "batch_size": 2048,
     }
     given = {"lazy_output": True, "absent": "nan", "descan": "direct_beam"}
