@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._checks import check_numbers
 from pyxem_mlmaps.data import _device
 from pyxem_mlmaps.data._crystals import sige, silicon
 from pyxem_mlmaps.data._device import Device, device
-from pyxem_mlmaps.data._scan import lattice_on_detector, lazy_patterns, scan_shape, scan_signal
+from pyxem_mlmaps.data._scan import (
+    lattice_on_detector,
+    lazy_patterns,
+    scan_renderer,
+    scan_shape,
+    scan_signal,
+    scan_splines,
+)
 from pyxem_mlmaps.data._truth import StrainTruth, strain_and_rotation
 from pyxem_mlmaps.simulation.library import RockingLibrary
-from pyxem_mlmaps.simulation.scan import Alloy, Amorphous, ScanRenderer, map_spline
-from pyxem_mlmaps.simulation.spline import LibrarySpline
+from pyxem_mlmaps.simulation.scan import Alloy, Amorphous
 from pyxem_mlmaps.specs import Beam
 
 __all__ = ["finfet"]
@@ -135,7 +142,7 @@ def finfet(
     silicon_library, alloy_library = _default_libraries() if libraries is None else libraries
     _check_match(silicon_library, alloy_library)
     _check_reach(silicon_library, bend, thickness)
-    _check_numbers(
+    check_numbers(
         detector=(min(detector), 48, 1e5),
         electrons_per_disk=(electrons_per_disk, 1e-3, 1e9),
         electrons=(1.0 if electrons is None else electrons, 1e-3, 1e12),
@@ -144,8 +151,8 @@ def finfet(
         edge=(edge, 0.05, 5),
         descan=(descan, 0, min(detector) / 4),
     )
-    maps, disks = _splines(silicon_library)
-    alloy_maps, alloy_disks = _splines(alloy_library)
+    _, disks = scan_splines(silicon_library)
+    alloy_maps, alloy_disks = scan_splines(alloy_library)
     u, v = _device.unit_grid(scan)
     parts = device(*_device.on_device(u, v, scan), amorphous)
     field = _device.lamella(u, v, bend, thickness, seed)
@@ -163,28 +170,14 @@ def finfet(
     electrons = float(electrons)
     truth = _truth(scan, field, turn, deformation, parts, shifts, lattice, electrons)
     scale = silicon_library.beam.aperture_radius / lattice.radius  # Å⁻¹ per pixel
-    render = ScanRenderer(
-        maps=maps,
-        disks=disks,
-        field=field,
-        positions=lattice.positions,
-        shifts=shifts,
-        origin=np.asarray(lattice.origin),
-        radius=lattice.radius,
-        edge=edge,
-        degrees_per_pixel=float(np.degrees(scale * silicon_library.beam.wavelength)),
-        turn=float(np.radians(turn)),
-        detector=(int(detector[0]), int(detector[1])),
-        electrons=electrons,
-        background=float(background),
-        noise=noise,
-        seed=int(seed),
-        dtype=np.dtype(dtype if noise else np.float32),
+    render = scan_renderer(
+        silicon_library, lattice, field, shifts, turn, detector, edge, electrons, background,
+        noise, dtype, seed,
         # F⁻ᵀ in (y, x)
         deformation=np.swapaxes(np.linalg.inv(deformation), -1, -2)[:, ::-1, ::-1],
         alloy=Alloy(alloy_maps, alloy_disks, parts.composition),
         amorphous=Amorphous(~parts.crystal, halo=HALO / scale),
-    )
+    )  # fmt: skip
     patterns = lazy_patterns(render, scan, chunks)
     return scan_signal(patterns, truth, silicon_library, scan_step, "Si/SiGe transistor")
 
@@ -208,14 +201,6 @@ def _default_libraries() -> tuple[RockingLibrary, RockingLibrary]:
         for phase in (silicon(), sige(GERMANIUM))
     )  # fmt: skip
     return silicon_library, alloy_library
-
-
-@functools.lru_cache(maxsize=2)
-def _splines(library: RockingLibrary) -> tuple[LibrarySpline, LibrarySpline]:
-    disks = LibrarySpline.fit(
-        library.intensities, library.tilt_x, library.tilt_y, library.thickness
-    )
-    return map_spline(library), disks
 
 
 def _vegard_misfit() -> float:
@@ -284,9 +269,3 @@ def _check_reach(library: RockingLibrary, bend: float, thickness: tuple[float, f
             f"thickness={thickness}: (thinnest, thickest) within {low:g} to {high:g} nm is what "
             "the libraries hold."
         )
-
-
-def _check_numbers(**numbers: tuple[float, float, float]) -> None:
-    for name, (value, low, high) in numbers.items():
-        if not low <= value <= high:
-            raise ValueError(f"{name}={value!r}: {low:g} to {high:g} is allowed.")

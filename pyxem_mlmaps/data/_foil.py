@@ -13,13 +13,12 @@ from pyxem_mlmaps.data._crystals import gasb
 from pyxem_mlmaps.data._scan import (
     lattice_on_detector,
     lazy_patterns,
+    scan_renderer,
     scan_shape,
     scan_signal,
 )
 from pyxem_mlmaps.data._truth import ScanTruth
 from pyxem_mlmaps.simulation.library import RockingLibrary
-from pyxem_mlmaps.simulation.scan import ScanRenderer, map_spline
-from pyxem_mlmaps.simulation.spline import LibrarySpline
 from pyxem_mlmaps.specs import Beam
 
 __all__ = ["bent_foil"]
@@ -104,28 +103,10 @@ def bent_foil(
     library = _default_library() if library is None else library
     scan = scan_shape(shape)
     truth = _bent_field(scan, library, bend, thickness, detector, rotation, descan, seed)
-    lattice = truth.lattice
-    scale = library.beam.aperture_radius / lattice.radius  # Å⁻¹ per pixel
-    render = ScanRenderer(
-        maps=map_spline(library),
-        disks=LibrarySpline.fit(
-            library.intensities, library.tilt_x, library.tilt_y, library.thickness
-        ),
-        field=truth.field,
-        positions=lattice.positions,
-        shifts=truth.shifts,
-        origin=np.asarray(lattice.origin),
-        radius=lattice.radius,
-        edge=edge,
-        degrees_per_pixel=float(np.degrees(scale * library.beam.wavelength)),
-        turn=float(np.radians(rotation)),
-        detector=(int(detector[0]), int(detector[1])),
-        electrons=float(electrons),
-        background=float(background),
-        noise=noise,
-        seed=int(seed),
-        dtype=np.dtype(dtype if noise else np.float32),
-    )
+    render = scan_renderer(
+        library, truth.lattice, truth.field, truth.shifts, rotation, detector, edge, electrons,
+        background, noise, dtype, seed,
+    )  # fmt: skip
     name = (library.crystal or {}).get("name", "crystal")
     patterns = lazy_patterns(render, scan, chunks)
     return scan_signal(patterns, truth, library, scan_step, f"Bent {name} foil")

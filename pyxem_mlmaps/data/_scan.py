@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,18 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps.data._truth import ScanTruth, truth_to_dict
 from pyxem_mlmaps.simulation.library import RockingLibrary
-from pyxem_mlmaps.simulation.scan import ScanRenderer
+from pyxem_mlmaps.simulation.scan import ScanRenderer, disk_spline, map_spline
+from pyxem_mlmaps.simulation.spline import LibrarySpline
 from pyxem_mlmaps.specs import DiskLattice
 
-__all__ = ["lattice_on_detector", "lazy_patterns", "scan_shape", "scan_signal"]
+__all__ = [
+    "lattice_on_detector",
+    "lazy_patterns",
+    "scan_renderer",
+    "scan_shape",
+    "scan_signal",
+    "scan_splines",
+]
 
 
 def scan_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -43,6 +52,54 @@ def lattice_on_detector(
         g2=g2,
         indices=indices,
         radius=library.beam.aperture_radius / per_pixel,
+    )
+
+
+@functools.lru_cache(maxsize=3)
+def scan_splines(library: RockingLibrary) -> tuple[LibrarySpline, LibrarySpline]:
+    """Through the plane-wave maps and the disk intensities; kept for the next scan."""
+    return map_spline(library), disk_spline(library)
+
+
+def scan_renderer(
+    library: RockingLibrary,
+    lattice: DiskLattice,
+    field: NDArray[np.floating],
+    shifts: NDArray[np.floating],
+    turn: float,
+    detector: tuple[int, int],
+    edge: float,
+    electrons: float,
+    background: float,
+    noise: bool,
+    dtype: Any,
+    seed: int,
+    **more: Any,
+) -> ScanRenderer:
+    """What renders a scan of ``library``'s crystal on ``lattice``, turned by ``turn`` degrees.
+
+    ``more`` are further fields of :class:`ScanRenderer`. Without noise patterns are float32.
+    """
+    maps, disks = scan_splines(library)
+    scale = library.beam.aperture_radius / lattice.radius  # Å⁻¹ per pixel
+    return ScanRenderer(
+        maps=maps,
+        disks=disks,
+        field=field,
+        positions=lattice.positions,
+        shifts=shifts,
+        origin=np.asarray(lattice.origin),
+        radius=lattice.radius,
+        edge=edge,
+        degrees_per_pixel=float(np.degrees(scale * library.beam.wavelength)),
+        turn=float(np.radians(turn)),
+        detector=(int(detector[0]), int(detector[1])),
+        electrons=float(electrons),
+        background=float(background),
+        noise=noise,
+        seed=int(seed),
+        dtype=np.dtype(dtype if noise else np.float32),
+        **more,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pyxem_mlmaps._checks import check_numbers
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps._version import __version__
 from pyxem_mlmaps.mapping.blocks import check_signal, map_blocks
@@ -116,13 +117,11 @@ def _check_options(
 ) -> None:
     if absent not in ("drop", "nan"):
         raise ValueError(f"absent={absent!r}: 'drop' or 'nan' is allowed.")
-    for name, value, low, high in (
-        ("max_strain", max_strain, 1e-4, 0.3),
-        ("min_presence", min_presence, 0.0, 1.0),
-        ("batch_size", batch_size, 1, np.inf),
-    ):
-        if not low <= value <= high:
-            raise ValueError(f"{name}={value!r}: {low:g} to {high:g} is allowed.")
+    check_numbers(
+        max_strain=(max_strain, 1e-4, 0.3),
+        min_presence=(min_presence, 0.0, 1.0),
+        batch_size=(batch_size, 1, np.inf),
+    )
     for axis in signal.axes_manager.signal_axes:
         if not axis.is_uniform:
             raise ValueError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps import conventions
+from pyxem_mlmaps._checks import check_numbers
 from pyxem_mlmaps._progress import progress
 from pyxem_mlmaps.simulation.aperture import aperture_margin
 from pyxem_mlmaps.simulation.crystal import Crystal, as_crystal
@@ -140,7 +141,7 @@ def simulate_rocking(
     """
     crystal, rotation, zone = _orient(phase, debye_waller, zone_axis, orientation)
     thickness = np.atleast_1d(np.asarray(thickness, dtype=float))
-    _check_numbers(
+    check_numbers(
         tilt_range=(tilt_range, 0.01, 5),
         tilt_step=(tilt_step, 1e-4, 1),
         potential_scale=(potential_scale, 0.1, 10),
@@ -305,12 +306,6 @@ def _orient(
     return crystal, conventions.zone_axis_rotation(crystal.phase, (u, v, w)), (u, v, w)
 
 
-def _check_numbers(**numbers: tuple[float, float, float]) -> None:
-    for name, (value, low, high) in numbers.items():
-        if not low <= value <= high:
-            raise ValueError(f"{name}={value!r}: {low:g} to {high:g} is allowed.")
-
-
 def _check_absorption_scale(crystal: Crystal, absorption: Any, scale: Any) -> None:
     values = scale if isinstance(scale, dict) else {"all": scale}
     if isinstance(scale, dict):
@@ -321,7 +316,7 @@ def _check_absorption_scale(crystal: Crystal, absorption: Any, scale: Any) -> No
                 f"one for each of {sorted(set(crystal.symbols))}."
             )
     for value in values.values():
-        _check_numbers(absorption_scale=(value, 0, 10))
+        check_numbers(absorption_scale=(value, 0, 10))
 
 
 def _even_axis(half_range: float, step: float) -> NDArray[np.float64]:

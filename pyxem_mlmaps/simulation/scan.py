@@ -12,7 +12,7 @@ from pyxem_mlmaps.simulation.library import RockingLibrary
 from pyxem_mlmaps.simulation.patterns import amorphous_form, inelastic_form, render_patterns
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 
-__all__ = ["Alloy", "Amorphous", "ScanRenderer", "map_spline"]
+__all__ = ["Alloy", "Amorphous", "ScanRenderer", "disk_spline", "map_spline"]
 
 Float = NDArray[np.floating]
 
@@ -34,6 +34,11 @@ def map_spline(library: RockingLibrary) -> LibrarySpline:
         step = axis[1] - axis[0]
         axes.append(axis[0] + step * np.arange(-margin, len(axis) + margin))
     return LibrarySpline.fit(maps, *axes, library.thickness)
+
+
+def disk_spline(library: RockingLibrary) -> LibrarySpline:
+    """Spline through the disk intensities of a library."""
+    return LibrarySpline.fit(library.intensities, library.tilt_x, library.tilt_y, library.thickness)
 
 
 @dataclass(frozen=True, eq=False)

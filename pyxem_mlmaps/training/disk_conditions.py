@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pyxem_mlmaps._checks import check_numbers
+
 __all__ = ["DiskConditions"]
 
 Pair = tuple[float, float]
@@ -81,16 +83,14 @@ class DiskConditions:
                     f"{high:g} is needed."
                 )
             object.__setattr__(self, name, pair)
-        for name, high in (
-            ("white_share", 1.0),
-            ("shift", 0.6),
-            ("radius_error", 10.0),
-            ("ellipticity", 0.1),
-            ("dead_pixels", 0.1),
-            ("blank", 0.9),
-        ):
-            if not 0 <= getattr(self, name) <= high:
-                raise ValueError(f"{name}={getattr(self, name)!r}: 0 to {high:g} is allowed.")
+        check_numbers(
+            white_share=(self.white_share, 0, 1),
+            shift=(self.shift, 0, 0.6),
+            radius_error=(self.radius_error, 0, 10),
+            ellipticity=(self.ellipticity, 0, 0.1),
+            dead_pixels=(self.dead_pixels, 0, 0.1),
+            blank=(self.blank, 0, 0.9),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as kept in the model card."""
