@@ -14,6 +14,7 @@ import numpy as np
 import pyxem_mlmaps as mlmaps
 
 ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results"
 SHARED = Path(os.environ.get("MLMAPS_SHARED", ROOT.parent.parent / "shared"))
 PUBLISHED = SHARED / "data" / "gasb-yuan2021"
 G1, G2 = np.array([1, -1, -1]), np.array([1, -1, 1])
@@ -83,10 +84,9 @@ def machine() -> dict[str, str]:
 
 def keep(name: str, figures: dict) -> None:
     """Print the figures and keep them, with the machine, in ``results/<name>.json``."""
-    folder = ROOT / "results"
-    folder.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
     record = {"figures": figures, "machine": machine()}
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=1, default=float) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1, default=float) + "\n")
     print(f"== {name}")
     for key, value in figures.items():
         print(f"  {key}: {value}")

@@ -66,8 +66,8 @@ class Package:
 
     model: Any
 
-    def windows(self, images: Float, radius: float) -> Positions:
-        q = self.model.predict(images, radius=radius)
+    def windows(self, images: Float, radius: float, edge: float | None = None) -> Positions:
+        q = self.model.predict(images, radius=radius, edge=edge)
         return Positions(np.stack([q.y, q.x], -1), np.stack([q.sigma_y, q.sigma_x], -1))
 
     def patterns(self, patterns: Float, lattice: mlmaps.DiskLattice) -> Positions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 __all__ = ["check_numbers"]
 
 
@@ -10,7 +12,7 @@ def check_numbers(**numbers: tuple[float, float, float]) -> None:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Naming the argument, its value and what is allowed.
 
     Examples
@@ -19,5 +21,7 @@ def check_numbers(**numbers: tuple[float, float, float]) -> None:
     >>> check_numbers(edge=(0.5, 0.05, 5))
     """
     for name, (value, low, high) in numbers.items():
+        if not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{name}={value!r}: a number of {low:g} to {high:g} is needed.")
         if not low <= value <= high:
             raise ValueError(f"{name}={value!r}: {low:g} to {high:g} is allowed.")

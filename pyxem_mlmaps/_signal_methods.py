@@ -211,8 +211,8 @@ def ml_disk_positions(
     -----
     UserWarning
         With counts, if disks of the lattice are off the detector, if scan points have NaN or
-        infinite pixels (lazy vectors: when they are computed, block by block), or if no disk was
-        found at all.
+        infinite pixels (lazy vectors: when they are computed, block by block), or, unless the
+        vectors are lazy, if no disk was found at all.
 
     See Also
     --------

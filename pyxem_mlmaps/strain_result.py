@@ -53,8 +53,8 @@ class MLStrainMap(StrainMap):
     shear. θ turns the crystal from x towards y. See :func:`pyxem_mlmaps.strain_map`.
 
     Covariances, residual and number of disks are kept in ``metadata.MLStrainMap.maps``. They are
-    saved with the map, and ``isig`` cuts them along; after ``rebin``, ``crop`` or ``transpose``
-    they are no longer to be had.
+    saved with the map, and ranges of ``isig`` cut them along; after arithmetic, ``rebin``,
+    ``crop`` or ``transpose`` they are no longer to be had.
 
     Examples
     --------
@@ -233,7 +233,7 @@ class MLStrainMap(StrainMap):
         if bad:
             warnings.warn(
                 f"{bad} of {self.data[0].size} scan points have fewer than three usable disks that "
-                "are not on one line, and are NaN.",
+                "are not on one line, or are mirrored against the reference, and are NaN.",
                 stacklevel=3,
             )
 
@@ -246,12 +246,28 @@ class MLStrainMap(StrainMap):
             target.metadata.set_item(f"{_NODE}.maps", self._maps()[(slice(None), *scan)])
         return result
 
+    def transpose(self, *args: Any, **kwargs: Any) -> MLStrainMap:
+        """As in HyperSpy; the further maps are not taken along."""
+        return _without_maps(super().transpose(*args, **kwargs))
+
+    def swap_axes(self, *args: Any, **kwargs: Any) -> MLStrainMap:
+        """As in HyperSpy; the further maps are not taken along."""
+        return _without_maps(super().swap_axes(*args, **kwargs))
+
+    def _binary_operator_ruler(self, other: Any, op_name: str) -> MLStrainMap:
+        """Arithmetic makes other numbers, which the uncertainties are not those of."""
+        return _without_maps(super()._binary_operator_ruler(other, op_name))
+
+    def _unary_operator_ruler(self, op_name: str) -> MLStrainMap:
+        return _without_maps(super()._unary_operator_ruler(op_name))
+
     def _maps(self) -> NDArray[np.float64]:
         maps = self._get("maps")
         if maps is None or np.shape(maps)[1:] != self.data.shape[-2:]:
             raise ValueError(
                 "this map has no uncertainties, residual and number of disks (any more): they come "
-                "with strain_map, and are lost by rebin, crop and transpose. Cut with isig instead."
+                "with strain_map, and are lost by arithmetic, rebin, crop and transpose. Cut with "
+                "ranges of isig instead, and take channels before you calculate."
             )
         return np.asarray(maps, dtype=float)
 
@@ -288,6 +304,13 @@ class MLStrainMap(StrainMap):
 
     def _set(self, key: str, value: Any) -> None:
         self.metadata.set_item(f"{_NODE}.{key}", value)
+
+
+def _without_maps(result: Any) -> Any:
+    """A signal that keeps the record of where it comes from but not what belongs to each point."""
+    if isinstance(result, MLStrainMap) and result._get("maps") is not None:
+        del result.metadata[_NODE].maps
+    return result
 
 
 class LazyMLStrainMap(LazySignal, MLStrainMap):

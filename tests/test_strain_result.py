@@ -75,8 +75,27 @@ def test_units(strain):
 
 
 def test_after_rebin_the_further_maps_are_refused(strain):
-    with pytest.raises(ValueError, match="lost by rebin"):
+    with pytest.raises(ValueError, match="lost by .*rebin"):
         strain.rebin(scale=[1, 1, 5]).sigma  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.isig[:5, :5].swap_axes("x", "y"),
+        lambda s: s.isig[:5, :5].transpose(signal_axes=[1, 2]),
+        lambda s: s * 100,
+        lambda s: s - s,
+        lambda s: -s,
+    ],
+    ids=["swap", "transpose", "times", "minus", "sign"],
+)
+def test_uncertainties_do_not_stay_with_other_numbers(strain, change):
+    sigma = strain.sigma.data.copy()
+    changed = change(strain)
+    with pytest.raises(ValueError, match="no uncertainties.*arithmetic"):
+        changed.sigma  # noqa: B018
+    np.testing.assert_array_equal(strain.sigma.data, sigma)
 
 
 def test_unknown_channel(strain):

@@ -27,8 +27,10 @@ __all__ = [
 def scan_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Of 0, 1 or 2 dimensions."""
     scan = tuple(int(n) for n in shape)
-    if len(scan) > 2:
-        raise ValueError(f"shape={shape!r}: 0, 1 or 2 scan dimensions are allowed.")
+    if len(scan) > 2 or min(scan, default=1) < 1:
+        raise ValueError(
+            f"shape={shape!r}: 0, 1 or 2 scan dimensions of at least 1 point are allowed."
+        )
     return scan
 
 

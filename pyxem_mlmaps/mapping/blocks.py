@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps._progress import compute
 
-__all__ = ["check_signal", "map_blocks", "sample_patterns"]
+__all__ = ["check_signal", "checked_shifts", "map_blocks", "sample_patterns", "sampled"]
 
 BLOCK_BYTES = 2**25
 """Patterns of a signal in memory are cut into blocks of about so many bytes."""
@@ -100,6 +100,21 @@ def map_blocks(
         if descan != "direct_beam":
             raise ValueError(f"descan={descan!r}: an array, 'direct_beam' or None is allowed.")
         return da.map_blocks(function, data, shifts=np.empty((0, 2), dtype=np.int64), **options)
+    shifts = checked_shifts(descan, scan)
+    if whole_pixels:
+        shifts = np.round(shifts).astype(np.int64)
+    moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
+    return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
+
+
+def checked_shifts(descan: Any, scan: tuple[int, ...]) -> NDArray[np.float64]:
+    """(scan, 2) shifts of the patterns (y, x), px.
+
+    Raises
+    ------
+    ValueError
+        If ``descan`` is a pyxem ``BeamShift``, not of the scan's shape or not finite.
+    """
     if type(descan).__name__.endswith("BeamShift"):
         raise ValueError(
             "descan is a pyxem BeamShift: (x, y) shifts that would centre the beam. Give where the "
@@ -112,10 +127,7 @@ def map_blocks(
             f"descan has shape {shifts.shape}; {(*scan, 2)} is needed: finite (y, x) shifts in "
             "pixels for every scan point."
         )
-    if whole_pixels:
-        shifts = np.round(shifts).astype(np.int64)
-    moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
-    return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
+    return shifts
 
 
 def sample_patterns(
@@ -126,12 +138,18 @@ def sample_patterns(
 ) -> NDArray:
     """(n, ky, kx) of the signal's patterns, at most ``largest``, spread evenly over the scan."""
     data = signal.data
-    scan, shape = data.shape[:-2], data.shape[-2:]
+    shape = data.shape[-2:]
+    data = data[sampled(signal, largest)]
+    if hasattr(data, "compute"):
+        (data,) = compute(data, show_progressbar=show_progressbar, text=text)
+    return np.asarray(data).reshape(-1, *shape)
+
+
+def sampled(signal: Any, largest: int = SAMPLE_PATTERNS) -> tuple[slice, ...]:
+    """Which scan points :func:`sample_patterns` takes."""
+    scan, shape = signal.data.shape[:-2], signal.data.shape[-2:]
     most = int(np.clip(SAMPLE_BYTES // (4 * np.prod(shape)), 8, largest))
     step = 1
     while np.prod([-(-n // step) for n in scan]) > most:
         step += 1
-    data = data[tuple(slice(min(step // 2, n - 1), None, step) for n in scan)]
-    if hasattr(data, "compute"):
-        (data,) = compute(data, show_progressbar=show_progressbar, text=text)
-    return np.asarray(data).reshape(-1, *shape)
+    return tuple(slice(min(step // 2, n - 1), None, step) for n in scan)

@@ -19,7 +19,7 @@ Float = NDArray[np.floating]
 
 COLUMNS = ("y", "x", "intensity", "sigma_y", "sigma_x", "misfit", "status")
 PRESENT, ABSENT, UNREADABLE = 0.0, 1.0, 2.0
-"""Status of a disk: measured; not there or off the detector; with NaN or infinite pixels."""
+"""Status of a disk: measured; not there or off the detector; with pixels that are no numbers."""
 
 RECENTRE = 0.25
 """A window that is farther than so many radii from its disk is moved and looked at again."""
@@ -30,6 +30,8 @@ LARGEST_SIGMA = 0.5
 """A disk that is less certain than half its radius has not been measured."""
 DEVIATION = (1.5, 0.15)
 """px, radii: a disk may be so far from its lattice, plus four standard deviations."""
+LARGEST_PIXEL = 1e15
+"""Counts beyond which a pixel is no number: its square must not overflow single precision."""
 STACK_BYTES = 2**25
 
 
@@ -138,7 +140,8 @@ class DiskLocator:
             if not todo.any():
                 break
             centres[todo] = predicted[todo]
-            values[:, todo] = self._ask(windows.patterns, np.nonzero(todo)[0], centres[todo])
+            pattern_of, disk = np.nonzero(todo)
+            values[:, todo] = self._ask(windows.patterns, pattern_of, centres[todo], points[disk])
             seen = np.isfinite(values).all(axis=0) & (values[5] >= self.min_presence)
             sigma = np.moveaxis(values[2:4] * np.maximum(values[4], 1), 0, 2)
             moved = np.moveaxis(values[:2], 0, 2) - expected
@@ -158,7 +161,9 @@ class DiskLocator:
         y, x = np.where(seen, y, np.nan), np.where(seen, x, np.nan)
         return y, x, sigma_y, sigma_x, misfit, predicted
 
-    def _ask(self, patterns: Float, pattern_of: NDArray[np.int64], centres: Float) -> Float:
+    def _ask(
+        self, patterns: Float, pattern_of: NDArray[np.int64], centres: Float, g_vectors: Float
+    ) -> Float:
         """(6, k) of the model, ``batch_size`` windows at once."""
         answers = []
         known = {"edge": self.edge} if self.edge > 0 else {}
@@ -166,7 +171,7 @@ class DiskLocator:
             part = slice(start, start + self.batch_size)
             p = self.model.locate(
                 patterns, pattern_of[part], centres[part], self.lattice.radius, self.half_window,
-                **known,
+                g_vectors=g_vectors[part], **known,
             )  # fmt: skip
             answers.append(np.stack([p.y, p.x, p.sigma_y, p.sigma_x, p.misfit, p.presence]))
         return np.concatenate(answers, axis=1)
@@ -180,9 +185,9 @@ class _Windows:
         self.sums = None
         self.patterns = patterns
         with np.errstate(over="ignore", invalid="ignore"):
-            clean = np.isfinite(patterns.sum())
+            clean = abs(patterns.sum()) < LARGEST_PIXEL  # not so for NaN
         if not clean:
-            bad = ~np.isfinite(patterns)
+            bad = ~(np.abs(patterns) < LARGEST_PIXEL)
             self.patterns = np.where(bad, np.float32(0), patterns)
             self.sums = np.pad(bad.cumsum(1, np.int32).cumsum(2), ((0, 0), (1, 0), (1, 0)))
 

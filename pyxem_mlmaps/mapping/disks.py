@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,9 +13,15 @@ from numpy.typing import ArrayLike
 from pyxem_mlmaps._checks import check_numbers
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps._version import __version__
-from pyxem_mlmaps.mapping.blocks import check_signal, map_blocks
+from pyxem_mlmaps.mapping.blocks import (
+    check_signal,
+    checked_shifts,
+    map_blocks,
+    sample_patterns,
+    sampled,
+)
 from pyxem_mlmaps.mapping.disk_locator import COLUMNS, PRESENT, UNREADABLE, DiskLocator
-from pyxem_mlmaps.mapping.disk_optics import with_optics
+from pyxem_mlmaps.mapping.disk_optics import given_optics, with_optics
 from pyxem_mlmaps.mapping.disk_vectors import RaggedRows, make_vectors, warn_of_bad_pixels
 from pyxem_mlmaps.mapping.moving_lattice import find_moving_lattice
 from pyxem_mlmaps.specs import DiskLattice
@@ -43,14 +50,20 @@ def map_disk_positions(
     check_signal(signal)
     _check_options(signal, absent, max_strain, min_presence, batch_size)
     model = _checked_model(model)
+    given = given_optics(optics)
+    sample = functools.cache(lambda: sample_patterns(signal, show_progressbar))
     if lattice is None:
-        lattice = find_moving_lattice(signal, show_progressbar)
-    _check_lattice(signal, lattice, model)
+        lattice = find_moving_lattice(signal, show_progressbar, sample, _shifts_of(signal, descan))
+    if given is not None and isinstance(lattice, DiskLattice):
+        lattice = lattice.replace(radius=given.radius)
+    _check_lattice(
+        signal, lattice, model, "lattice.radius" if given is None else "radius of optics"
+    )
 
     dtype = signal.data.dtype
     saturation = float(np.iinfo(dtype).max) if dtype.kind in "iu" else np.inf
-    locator = DiskLocator(model, lattice, min_presence, max_strain, batch_size, saturation)
-    locator = with_optics(locator, signal, optics, show_progressbar)
+    locator = DiskLocator(model, lattice, min_presence, max_strain, int(batch_size), saturation)
+    locator = with_optics(locator, sample, optics)
     lattice = locator.lattice
     tables = map_blocks(locator, signal, descan, (len(lattice), len(COLUMNS)), whole_pixels=False)
     lazy = signal._lazy if lazy_output is None else bool(lazy_output)
@@ -82,6 +95,14 @@ def map_disk_positions(
         _warn(*(int(n) for n in counts), n_point=int(np.prod(tables.shape[:-2])))
     vectors = make_vectors(rows if scan else ragged.vectors(rows), signal, provenance)
     return vectors.as_lazy() if lazy and not scan else vectors
+
+
+def _shifts_of(signal: Any, descan: Any) -> Any:
+    """(n, 2) shifts of the sampled patterns where ``descan`` gives them, else None."""
+    if descan is None or isinstance(descan, str) or signal.axes_manager.navigation_dimension == 0:
+        return None
+    shifts = checked_shifts(descan, signal.data.shape[:-2])
+    return shifts[sampled(signal)].reshape(-1, 2)
 
 
 def _ragged(tables: Any, function: RaggedRows) -> Any:
@@ -120,8 +141,10 @@ def _check_options(
     check_numbers(
         max_strain=(max_strain, 1e-4, 0.3),
         min_presence=(min_presence, 0.0, 1.0),
-        batch_size=(batch_size, 1, np.inf),
+        batch_size=(batch_size, 1, 1e9),
     )
+    if batch_size != int(batch_size):
+        raise TypeError(f"batch_size={batch_size!r}: a whole number of disks is needed.")
     for axis in signal.axes_manager.signal_axes:
         if not axis.is_uniform:
             raise ValueError(
@@ -143,8 +166,9 @@ def _checked_model(model: Any) -> Any:
     return model
 
 
-def _check_lattice(signal: Any, lattice: Any, model: Any) -> None:
-    """Radius within the model's range, no overlap, and disks on the detector."""
+def _check_lattice(signal: Any, lattice: Any, model: Any, name: str) -> None:
+    """Radius (which the caller knows by ``name``) within the model's range, no overlap, and disks
+    on the detector."""
     if not isinstance(lattice, DiskLattice):
         raise TypeError(f"lattice is a {type(lattice).__name__}; a DiskLattice is needed.")
     low, high = model.radius_range
@@ -157,7 +181,7 @@ def _check_lattice(signal: Any, lattice: Any, model: Any) -> None:
             else "Record with a longer camera length or a larger convergence angle"
         )
         raise ValueError(
-            f"lattice.radius={lattice.radius:g} px is not within the {low:g} to {high:g} px that "
+            f"{name}={lattice.radius:g} px is not within the {low:g} to {high:g} px that "
             f"the model covers. {remedy}, or train a model for it."
         )
     shape = signal.data.shape[-2:]

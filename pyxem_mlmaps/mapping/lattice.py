@@ -284,7 +284,9 @@ def _prepare(
 def _too_few(n: int, radius: float) -> None:
     raise ValueError(
         f"signal: {n} disks of radius {radius:.1f} px were found, too few for a lattice, which "
-        "needs three that are not on one line. Check the radius, or record more counts."
+        "needs three that are not on one line. Check the radius, or record more counts; for one or "
+        "two disks say where they are, DiskLattice(origin, g1, g2, indices, radius), with "
+        "indices=[(0, 0)] for the direct beam alone."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,12 @@ STILL = 0.5
 """px: a scan whose patterns move by less (rms) needs no alignment."""
 
 
-def find_moving_lattice(signal: Any, show_progressbar: bool | None = None) -> DiskLattice:
+def find_moving_lattice(
+    signal: Any,
+    show_progressbar: bool | None = None,
+    sample: Callable[[], NDArray] | None = None,
+    known: Float | None = None,
+) -> DiskLattice:
     """Find the lattice on the mean pattern, undoing descan first where there is any.
 
     A pattern that moves over the scan blurs the mean: at a few pixels the disks' radius comes out
@@ -35,11 +41,16 @@ def find_moving_lattice(signal: Any, show_progressbar: bool | None = None) -> Di
         Diffraction2D, lazy or not, with 0 to 2 navigation axes.
     show_progressbar
         None follows HyperSpy's preference.
+    sample
+        Gives patterns spread over the scan, where somebody has them already.
+    known
+        (n, 2) shifts of the sampled patterns (y, x), px, instead of measuring them.
 
     Returns
     -------
     DiskLattice
-        Its origin is where the direct beam lies in the middle (median) of the shifts.
+        Its origin is where the direct beam lies in the middle (median) of the measured shifts, or
+        where a pattern of no shift has it if they are known.
 
     Raises
     ------
@@ -48,8 +59,11 @@ def find_moving_lattice(signal: Any, show_progressbar: bool | None = None) -> Di
     """
     if signal.axes_manager.navigation_dimension == 0:
         return DiskLattice.from_signal(signal)
-    patterns = sample_patterns(signal, show_progressbar, "Looking for descan")
+    patterns = sample() if sample else sample_patterns(signal, show_progressbar)
     patterns = np.stack([_clean(pattern) for pattern in patterns])
+    if known is not None:
+        aligned = _mean_of_aligned(patterns, np.round(known).astype(np.int64))
+        return DiskLattice.from_signal(_as_pattern_of(signal, aligned))
     shifts = pattern_shifts(patterns)
     if np.sqrt(np.mean((shifts - shifts.mean(axis=0)) ** 2)) < STILL:
         return DiskLattice.from_signal(signal, show_progressbar=show_progressbar)

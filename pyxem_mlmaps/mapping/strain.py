@@ -102,7 +102,8 @@ def strain_map(
     shear (half the engineering shear, positive where the diagonal x = y is stretched), unless
     ``axis`` turns the axes. θ is the turn of the crystal from x towards y: clockwise on the screen
     if positive. It is finite strain: with F = G⁻¹·G0 = V·R the strain is V − I, in axes fixed to
-    the detector. If the detector is turned against the scan, ``axis`` brings the strain into scan
+    the detector; right and down are where kx and ky grow, also on axes of negative scale. If the
+    detector is turned against the scan, ``axis`` brings the strain into scan
     axes.
 
     Against pyxem's ``get_strain_maps`` (0.21): that has e11 along ky, its first column, and with
@@ -142,7 +143,7 @@ def strain_map(
     )
     components, covariance = _strain(fits, basis, axis_transformation(_angle(axis, basis)))
     if not isinstance(reference, str):
-        _check_same_basis(components[np.isfinite(fits.basis).all(axis=(1, 2)), :3])
+        _check_same_basis(components[np.isfinite(fits.basis).all(axis=(1, 2))])
 
     shape = (1,) * (2 - len(table.scan_shape)) + table.scan_shape
     axes = [{"name": "strain", "size": 4, "navigate": True}]
@@ -210,14 +211,15 @@ def _strain(fits: Any, basis: Float, to_axes: Float) -> tuple[Float, Float]:
 
 def _check_same_basis(strains: Float) -> None:
     """A reference that means other lattice vectors shows as an absurd strain of most patterns."""
-    strange = ~(np.abs(strains).max(axis=1, initial=0) < 0.3)  # NaN: mirrored
+    strange = ~(np.abs(strains[:, :3]).max(axis=1, initial=0) < 0.3)  # NaN: mirrored
+    strange |= np.abs(strains[:, 3]) > np.pi / 4
     if np.sum(strange) <= len(strains) / 2:
         return
     raise ValueError(
         f"reference: against it {int(strange.sum())} of {len(strains)} patterns would be strained "
-        "by more than 30 % or mirrored, which no crystal bears. Its g1 and g2 must be the lattice "
-        "vectors that the disks' indices (h, k) refer to, in pixels for a DiskLattice and in the "
-        "unit of the vectors for an array."
+        "by more than 30 %, turned by more than 45° or mirrored, which no crystal bears. Its g1 "
+        "and g2 must be the lattice vectors that the disks' indices (h, k) refer to, in pixels for "
+        "a DiskLattice and in the unit of the vectors for an array."
     )
 
 

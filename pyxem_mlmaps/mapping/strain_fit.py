@@ -158,7 +158,7 @@ def index_disks(
     return indices
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _fit_all(first, disks, smallest_scale, known_sigma, out):  # pragma: no cover - compiled
     """One row of ``out`` for each pattern: origin, basis, covariances, residual, disks used."""
     for i in range(len(first) - 1):
@@ -194,7 +194,7 @@ def _fit_all(first, disks, smallest_scale, known_sigma, out):  # pragma: no cove
         out[i, 6:12] *= scale
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _trusted(table, weights, smallest_scale):  # pragma: no cover - compiled
     """Which disks agree with the lattice that most of them form."""
     n = len(table)
@@ -227,7 +227,7 @@ def _trusted(table, weights, smallest_scale):  # pragma: no cover - compiled
     return used
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _scaled(weights, factors):  # pragma: no cover - compiled
     """Weights of each disk times a factor, or times whether it is used."""
     scaled = np.empty_like(weights)
@@ -237,7 +237,7 @@ def _scaled(weights, factors):  # pragma: no cover - compiled
     return scaled
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _median(values, skip):  # pragma: no cover - compiled
     """Median without the ``skip`` smallest values."""
     ordered = np.sort(values)
@@ -245,7 +245,7 @@ def _median(values, skip):  # pragma: no cover - compiled
     return 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _spans(table, used):  # pragma: no cover - compiled
     """Whether at least three disks are used and not all lie on one line."""
     n = used.sum()
@@ -259,7 +259,7 @@ def _spans(table, used):  # pragma: no cover - compiled
     return hh * kk - hk * hk > 1e-8 * (hh + kk) ** 2
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _distances(table, weights, fit):  # pragma: no cover - compiled
     """Distance of each disk from its lattice point in units of σ."""
     distance = np.empty(len(table))
@@ -271,7 +271,7 @@ def _distances(table, weights, fit):  # pragma: no cover - compiled
     return distance
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _solve(table, weights, fit):  # pragma: no cover - compiled
     """Weighted least squares about the weighted centre, where origin and g1, g2 are independent."""
     for axis in range(2):
@@ -289,6 +289,8 @@ def _solve(table, weights, fit):  # pragma: no cover - compiled
             hv += w[j] * h * v
             kv += w[j] * k * v
         det = hh * kk - hk * hk
+        if not det > 1e-12 * hh * kk:  # what weighs anything lies on one line
+            det = np.nan
         g1 = (kk * hv - hk * kv) / det
         g2 = (hh * kv - hk * hv) / det
         fit[axis] = v0 - h0 * g1 - k0 * g2

@@ -62,13 +62,17 @@ def reference_basis(
         return _median(measured, np.ones(scan, dtype=bool), "the scan")
     if isinstance(reference, BaseROI):
         return _median(measured, _roi_mask(reference, scan, scan_axes), f"{reference}")
-    array = np.asarray(reference.data if hasattr(reference, "axes_manager") else reference)
+    try:
+        array = np.asarray(reference.data if hasattr(reference, "axes_manager") else reference)
+    except ValueError:
+        raise ValueError(_allowed(f"{reference!r}, ragged", scan)) from None
     if array.dtype == bool:
         if array.shape != scan:
             raise ValueError(_allowed(f"a boolean array of shape {array.shape}", scan))
         return _median(measured, array, f"a mask of {int(array.sum())} points")
     if array.shape != (2, 2) or array.dtype.kind not in "iuf":
-        raise ValueError(_allowed(f"of shape {array.shape} and dtype {array.dtype}", scan))
+        hint = " A mask must be boolean: mask.astype(bool)." if array.shape == scan else ""
+        raise ValueError(_allowed(f"of shape {array.shape} and dtype {array.dtype}", scan) + hint)
     return _checked(array.astype(float), f"{array.tolist()}"), "given vectors"
 
 

@@ -104,7 +104,18 @@ class VectorTable:
             return (columns[first], columns[second]) if known else None
 
         position = pair("ky", "kx") or (0, 1)
-        units = vectors.units[position[0]]
+        if {"r", "theta"} <= set(columns):
+            raise ValueError(
+                f"vectors are polar (columns {names}); strain needs ky and kx: give the vectors "
+                "that to_polar() was called on."
+            )
+        if vectors.data.dtype != object and position[0] >= 2:
+            raise ValueError(
+                f"vectors are flattened (columns {names}): which pattern a disk belongs to is lost "
+                "to a lattice fit. Give them as before flatten_diffraction_vectors()."
+            )
+        units = vectors.units
+        units = units if units is None or isinstance(units, str) else units[position[0]]
         return cls(
             scan_shape=_scan_shape(vectors),
             position=position,
@@ -115,8 +126,8 @@ class VectorTable:
             offset=_two(vectors.offsets, position, 0.0),
             units="" if units is None else str(units),
             lattice=lattice,
-            max_misfit=None if max_misfit is None else float(max_misfit),
-            sigma_floor=0.0 if vectors.scales is None else float(sigma_floor),
+            max_misfit=None if max_misfit is None else _number("max_misfit", max_misfit),
+            sigma_floor=0.0 if vectors.scales is None else _number("sigma_floor", sigma_floor),
         )
 
     def scan_axes(self, vectors: Any) -> list[Any]:
@@ -203,6 +214,13 @@ def _scan_shape(vectors: Any) -> tuple[int, ...]:
     if data.ndim < 2:
         raise ValueError(f"vectors: data of shape {data.shape}; (scan..., n, columns) is needed.")
     return data.shape[:-2]
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r}: a number is needed.") from None
 
 
 def _two(values: Any, columns: tuple[int, int], default: float) -> tuple[float, float]:

@@ -105,7 +105,7 @@ def assemble_disk(card: DiskCard, arrays: Arrays) -> DiskModel:
         names = [f"published_{i}" for i in range(len(published_shapes()))]
         _check_names(arrays, set(names))
         return DiskModel(PublishedNetwork(tuple(arrays[n] for n in names)), card)
-    shapes = {"coarse": coarse_shapes(), "first": strip_shapes(), "last": strip_shapes()}
+    shapes = {"coarse": coarse_shapes(), **{part: strip_shapes(part) for part in CHAIN[1:]}}
     names = {part: [f"{part}_{i}" for i in range(len(s))] for part, s in shapes.items()}
     scalings = {f"{part}_{kind}" for part in CHAIN for kind in ("mean", "scale")}
     _check_names(arrays, scalings | {n for part in names.values() for n in part})

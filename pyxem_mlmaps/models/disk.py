@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxem_mlmaps.models.disk_card import DiskCard
+from pyxem_mlmaps.models.disk_calibration import calibrated
+from pyxem_mlmaps.models.disk_card import CALIBRATIONS, DiskCard
 from pyxem_mlmaps.models.disk_chain import ChainResult, DiskChain, Targets
 from pyxem_mlmaps.models.published import PublishedNetwork
 from pyxem_mlmaps.training.disk_conditions import DiskConditions
@@ -91,7 +92,11 @@ class DiskModel:
         return self.conditions.radius
 
     def predict(
-        self, sub_images: ArrayLike, radius: ArrayLike, edge: float | None = None
+        self,
+        sub_images: ArrayLike,
+        radius: ArrayLike,
+        edge: float | None = None,
+        g_vectors: ArrayLike | None = None,
     ) -> DiskPrediction:
         """Positions of disks, one in each sub-image.
 
@@ -107,6 +112,9 @@ class DiskModel:
             known well. None measures both on the images of this call, which come from one
             instrument where one ``radius`` is given; 0 leaves them open, so that the answer for
             one image does not depend on the others.
+        g_vectors
+            (n, 2) place of each disk from the direct beam, (y, x) px, as far as it is known: the
+            contrast varies along it more than across it. None, or NaN: not known.
 
         Returns
         -------
@@ -130,10 +138,7 @@ class DiskModel:
                 "least 3 px are needed."
             )
         n, height, width = data.shape
-        radii = np.asarray(radius, dtype=float)
-        if radii.shape not in ((), (1,), (n,)):
-            raise ValueError(f"radius has shape {radii.shape}; one number or ({n},) is needed.")
-        radii = np.broadcast_to(radii, (n,))
+        radii = _one_each("radius", radius, n)
         middle = np.array([(height - 1) / 2, (width - 1) / 2])
         smallest = float(middle.min())
         if n and smallest < 1.2 * radii.max():
@@ -147,11 +152,12 @@ class DiskModel:
             edge = 0.0
             if np.ndim(radius) == 0 and n:
                 some = np.unique(np.linspace(0, n - 1, min(n, MEASURED_ON)).astype(int))
+                known = None if g_vectors is None else np.asarray(g_vectors, dtype=float)[some]
                 radius, edge = self.measure_optics(
-                    data[some], np.arange(len(some)), places[some], float(radius), window
+                    data[some], np.arange(len(some)), places[some], float(radius), window, known
                 )
                 radii = np.full(n, radius)
-        found = self.locate(data, np.arange(n), places, radii, window, edge)
+        found = self.locate(data, np.arange(n), places, radii, window, edge, g_vectors)
         return found._replace(y=found.y - middle[0], x=found.x - middle[1])
 
     def locate(
@@ -162,6 +168,7 @@ class DiskModel:
         radius: ArrayLike,
         half_window: float,
         edge: ArrayLike = 0.0,
+        g_vectors: ArrayLike | None = None,
     ) -> DiskPrediction:
         """Positions of many disks in whole patterns, read in place.
 
@@ -180,6 +187,8 @@ class DiskModel:
         edge
             Standard deviation of the disks' blurred edge, px, one or (m,), where it and the
             radius are known well (:meth:`measure_optics`); 0: not known.
+        g_vectors
+            (m, 2) place of each disk from the direct beam, as in :meth:`predict`.
 
         Returns
         -------
@@ -193,7 +202,7 @@ class DiskModel:
         """
         centres = np.ascontiguousarray(centres, dtype=np.float64).reshape(-1, 2)
         patterns, targets, usable = self._targets(
-            patterns, pattern_of, centres, radius, half_window, edge
+            patterns, pattern_of, centres, radius, half_window, edge, g_vectors
         )
         return self._prediction(self.network(patterns, targets), targets, usable)
 
@@ -204,6 +213,7 @@ class DiskModel:
         centres: ArrayLike,
         radius: float,
         half_window: float,
+        g_vectors: ArrayLike | None = None,
     ) -> DiskOptics:
         """Radius and edge that many disks of one instrument share.
 
@@ -212,7 +222,7 @@ class DiskModel:
 
         Parameters
         ----------
-        patterns, pattern_of, centres, radius, half_window
+        patterns, pattern_of, centres, radius, half_window, g_vectors
             As in :meth:`locate`; some hundred bright disks are enough.
 
         Returns
@@ -221,7 +231,7 @@ class DiskModel:
             With the edge 0 and the given radius where the disks do not agree, or know too little.
         """
         patterns, targets, usable = self._targets(
-            patterns, pattern_of, centres, radius, half_window, 0.0
+            patterns, pattern_of, centres, radius, half_window, 0.0, g_vectors
         )
         result = self.network(patterns, targets)
         found = self._prediction(result, targets, usable)
@@ -276,13 +286,14 @@ class DiskModel:
         radius: ArrayLike,
         half_window: float,
         edge: ArrayLike,
+        g_vectors: ArrayLike | None,
     ) -> tuple[NDArray[np.float32], Targets, NDArray[np.bool_]]:
         """Native patterns, the targets, and which of them have a centre within the detector."""
         patterns = np.ascontiguousarray(patterns, dtype=np.float32)
         m = len(centres)
-        radii, edges = (
-            np.array(np.broadcast_to(np.asarray(v, dtype=np.float64), (m,))) for v in (radius, edge)
-        )
+        radii, edges = _one_each("radius", radius, m), _one_each("edge", edge, m)
+        if not np.all(edges >= 0):
+            raise ValueError(f"edge={edge!r}: px, zero (not known) or more, is needed.")
         self._check_radius(radii)
         size = np.array(patterns.shape[1:])
         finite = np.isfinite(centres).all(axis=1)
@@ -292,12 +303,21 @@ class DiskModel:
         inside = np.all((safe >= first - 0.5) & (safe <= last + 0.5), axis=1)
         box = np.stack([first[:, 0], last[:, 0], first[:, 1], last[:, 1]], axis=1)
         pattern_of = np.ascontiguousarray(pattern_of, dtype=np.int64)
-        if pattern_of.shape != (m,) or np.any((pattern_of < 0) | (pattern_of >= len(patterns))):
+        if pattern_of.shape != (m,):
             raise ValueError(
-                f"pattern_of has shape {pattern_of.shape}; ({m},) is needed, one number of 0 to "
-                f"{len(patterns) - 1} for each centre: the pattern that it is looked for in."
+                f"pattern_of has shape {pattern_of.shape}; ({m},) is needed: for each centre the "
+                "number of the pattern that it is looked for in."
             )
-        return patterns, Targets(pattern_of, safe, radii, edges, box), finite & inside
+        strange = (pattern_of < 0) | (pattern_of >= len(patterns))
+        if strange.any():
+            raise ValueError(
+                f"pattern_of holds {int(pattern_of[strange][0])}; 0 to {len(patterns) - 1} is "
+                f"allowed for {len(patterns)} patterns."
+            )
+        g = np.full((m, 2), np.nan)
+        if g_vectors is not None:
+            g[:] = _checked_places(g_vectors, m)
+        return patterns, Targets(pattern_of, safe, radii, edges, g, box), finite & inside
 
     def _prediction(
         self, result: ChainResult, targets: Targets, usable: NDArray[np.bool_]
@@ -305,18 +325,39 @@ class DiskModel:
         variance = result.covariance[:, [0, 1], [0, 1]]
         sigma = np.sqrt(np.maximum(variance, 1e-12))
         misfit = np.sqrt(result.chi_square)
-        for name, rows in (("unknown", targets.edge <= 0), ("known", targets.edge > 0)):
-            entry = self.card.calibration.get(name)
-            if entry:
-                nodes = np.asarray(entry["log_sigma"])
-                log_sigma = np.log(sigma[rows])
-                misfit[rows] /= np.interp(log_sigma.mean(axis=1), nodes, entry["misfit"])
-                sigma[rows] *= np.interp(log_sigma, nodes, entry["factor"])
+        known, placed = targets.edge > 0, np.isfinite(targets.g).all(axis=1)
+        for name, (optics, place) in CALIBRATIONS.items():
+            entry, rows = self.card.calibration.get(name), (known == optics) & (placed == place)
+            if entry and rows.any():
+                sigma[rows], misfit[rows] = calibrated(
+                    entry, sigma[rows], misfit[rows], targets.radius[rows], targets.edge[rows]
+                )
         lost = sigma.max(axis=1, initial=0) > LARGEST_SIGMA * targets.radius
         misfit = np.where(lost, np.maximum(misfit, 2.0), misfit)
         good = usable & result.valid
         columns = [*result.position.T, *sigma.T, misfit, result.presence]
         return DiskPrediction(*(np.where(good, c, np.nan) for c in columns))
+
+
+def _one_each(name: str, values: ArrayLike, n: int) -> Float:
+    """(n,) of one number or n."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={values!r}: px, one number or ({n},), is needed.") from None
+    if array.shape not in ((), (1,), (n,)):
+        raise ValueError(f"{name} has shape {array.shape}; one number or ({n},) is needed.")
+    return np.array(np.broadcast_to(array, (n,)))
+
+
+def _checked_places(g_vectors: ArrayLike, m: int) -> Float:
+    places = np.asarray(g_vectors, dtype=np.float64)
+    if places.shape != (m, 2):
+        raise ValueError(
+            f"g_vectors has shape {places.shape}; ({m}, 2) is needed, (y, x) px from the direct "
+            "beam for each disk."
+        )
+    return places
 
 
 def shared_mean(

@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import numpy as np
-
+from pyxem_mlmaps.models.disk_calibration import check_calibration
 from pyxem_mlmaps.training.disk_conditions import DiskConditions
 
-__all__ = ["ARCHITECTURES", "DISK_KIND", "DiskCard"]
+__all__ = ["ARCHITECTURES", "CALIBRATIONS", "DISK_KIND", "DiskCard"]
 
 DISK_KIND = "pyxem_mlmaps.DiskModel"
 ARCHITECTURES = ("edge", "yuan2021")
+CALIBRATIONS = {
+    "unknown": (False, False),
+    "known": (True, False),
+    "unknown, placed": (False, True),
+    "known, placed": (True, True),
+}
+"""What a disk's σ is calibrated by: are its optics known, is its place from the direct beam?"""
+VALIDATED = ("electrons", "optics", "rms", "median", "within_one_sigma", "found")
+SHOWN = {"unknown": "on its own", "known, placed": "in a scan "}
+"""How a printed card calls the least and the most that a model is told."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,8 @@ class DiskCard:
     crystals
         What its disks' contrast was simulated from.
     calibration
-        For disks whose optics are "unknown" and "known": "log_sigma" and "factor", what a
-        predicted σ (logarithm, in px) is multiplied by; "misfit", the value that 99.5 % of good
-        disks of that σ stay below.
+        For each of :data:`CALIBRATIONS`, what
+        :func:`~pyxem_mlmaps.models.disk_calibration.fit_calibration` found.
     validation
         RMS errors and σ calibration by dose, on disks that training never saw.
     seed, training, versions
@@ -57,19 +65,13 @@ class DiskCard:
                 f"card: architecture={self.architecture!r}; one of {ARCHITECTURES} is known."
             )
         DiskConditions.from_dict(self.conditions)
-        if not set(self.calibration) <= {"unknown", "known"}:
+        if not set(self.calibration) <= set(CALIBRATIONS):
             raise ValueError(f"card: calibration has the entries {sorted(self.calibration)}.")
+        for row in self.validation:
+            if not isinstance(row, dict) or not set(VALIDATED) <= set(row):
+                raise ValueError(f"card: a row of the validation needs {VALIDATED}; it is {row!r}.")
         for entry in self.calibration.values():
-            nodes, factor, misfit = (
-                np.asarray(entry.get(name), dtype=float)
-                for name in ("log_sigma", "factor", "misfit")
-            )
-            ok = nodes.ndim == 1 and nodes.shape == factor.shape == misfit.shape and len(nodes) > 0
-            ok = ok and np.all(np.isfinite([nodes, factor, misfit])) and np.all(np.diff(nodes) > 0)
-            if not (ok and np.all(factor > 0) and np.all(misfit > 0)):
-                raise ValueError(
-                    "card: calibration is not ascending log_sigma with as many factors and misfits."
-                )
+            check_calibration(entry)
 
     def __str__(self) -> str:
         c = DiskConditions.from_dict(self.conditions)
@@ -83,11 +85,12 @@ class DiskCard:
             f"  seed        {self.seed}",
         ]
         for row in self.validation:
-            lines.append(
-                f"  {row['electrons']:9.0e} e, optics {row['optics']:7s}  RMS {row['rms']:.3f} px, "
-                f"median {row['median']:.3f} px, within 1σ {100 * row['within_one_sigma']:.0f} %, "
-                f"found {100 * row['found']:.1f} %"
-            )
+            if row["optics"] in SHOWN:
+                lines.append(
+                    f"  {row['electrons']:9.0e} e, {SHOWN[row['optics']]}  RMS {row['rms']:.3f} px,"
+                    f" median {row['median']:.3f} px, within 1σ "
+                    f"{100 * row['within_one_sigma']:.0f} %, found {100 * row['found']:.1f} %"
+                )
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

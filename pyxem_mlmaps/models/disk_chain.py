@@ -15,9 +15,11 @@ from pyxem_mlmaps.training.disk_features import (
     COARSE_INPUTS,
     SHARE,
     STRIP_INPUTS,
-    coarse_features,
-    strip_features,
-    strip_half_width,
+    bin_factor,
+    bin_patterns,
+    coarse_picture,
+    first_strip,
+    last_strip,
 )
 from pyxem_mlmaps.training.disk_network import (
     LARGEST_LOG,
@@ -40,7 +42,8 @@ LARGEST_STEP = 1.2
 """Half widths of a strip beyond which its answer is held."""
 WHOLLY_SEEN = 0.97
 """Share of a segment on the detector below which its edge counts for nothing."""
-BATCH = 512
+BATCH = 128
+"""Disks at once: their images should stay in the processor's cache from one network to the next."""
 
 
 class Targets(NamedTuple):
@@ -56,6 +59,8 @@ class Targets(NamedTuple):
         (m,) px.
     edge
         (m,) standard deviation of the edge's blur, px; 0 where it and the radius are not exact.
+    g
+        (m, 2) place from the direct beam (y, x), px; NaN where it is not known.
     box
         (m, 4) first and last row, first and last column that belong to the window.
     """
@@ -64,9 +69,10 @@ class Targets(NamedTuple):
     centre: Float
     radius: Float
     edge: Float
+    g: Float
     box: NDArray[np.int64]
 
-    def part(self, rows: slice) -> Targets:
+    def part(self, rows: slice | NDArray[np.integer]) -> Targets:
         """Some of the targets."""
         return Targets(*(a[rows] for a in self))
 
@@ -102,22 +108,31 @@ class DiskChain:
 
     def __call__(self, patterns: NDArray[np.float32], targets: Targets) -> ChainResult:
         """Locate ``targets`` in ``patterns`` (n, ky, kx) float32."""
-        parts = [
-            self._batch(patterns, targets.part(slice(k, k + BATCH)))
-            for k in range(0, len(targets.radius), BATCH)
-        ]
+        radii, of_target = np.unique(targets.radius, return_inverse=True)
+        of_target = np.array([bin_factor(r) for r in radii], dtype=np.int64)[of_target]
+        parts, order = [], []
+        for factor in np.unique(of_target):
+            rows = np.flatnonzero(of_target == factor)
+            for k in range(0, len(rows), BATCH):
+                order.append(rows[k : k + BATCH])
+                parts.append(self._batch(patterns, int(factor), targets.part(order[-1])))
         if not parts:
             return ChainResult(
                 np.zeros((0, 2)), np.zeros((0, 3, 3)), *np.zeros((5, 0)), np.zeros(0, dtype=bool)
             )
-        return ChainResult(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        back = np.argsort(np.concatenate(order))
+        return ChainResult(*(np.concatenate(column)[back] for column in zip(*parts, strict=True)))
 
-    def _batch(self, patterns: NDArray[np.float32], targets: Targets) -> ChainResult:
-        start, valid = self.find(patterns, targets)
-        position, _, _, _ = self.step(patterns, targets, start, 0)
+    def _batch(self, patterns: NDArray[np.float32], factor: int, targets: Targets) -> ChainResult:
+        low, high = targets.pattern.min(), targets.pattern.max() + 1
+        patterns = patterns[low:high]
+        rough = patterns if factor == 1 else bin_patterns(patterns, factor)
+        targets = targets._replace(pattern=targets.pattern - low)
+        start, valid = self.find(rough, factor, targets)
+        position, _, _, _ = self.step(patterns, rough, factor, targets, start, 0)
         valid &= np.isfinite(position).all(axis=1)
         position[~valid] = targets.centre[~valid]
-        position, half, growth, fit = self.step(patterns, targets, position, 1)
+        position, half, growth, fit = self.step(patterns, rough, factor, targets, position, 1)
         return ChainResult(
             position,
             fit.covariance * (half**2)[:, None, None],
@@ -130,12 +145,17 @@ class DiskChain:
         )
 
     def find(
-        self, patterns: NDArray[np.float32], targets: Targets
+        self, rough: NDArray[np.float32], factor: int, targets: Targets
     ) -> tuple[Float, NDArray[np.bool_]]:
-        """Coarse positions (m, 2), and whether the window holds finite numbers."""
+        """Coarse positions (m, 2), and whether the window holds finite numbers; ``rough`` are the
+        patterns binned by ``factor``."""
         features = np.zeros((len(targets.radius), COARSE_INPUTS), dtype=np.float32)
         valid = np.zeros(len(features), dtype=bool)
-        _coarse_pictures(patterns, *targets, features, valid)
+        _coarse_pictures(
+            rough, factor, targets.pattern, targets.centre, targets.radius, targets.box,
+            features, valid,
+        )  # fmt: skip
+        valid &= np.isfinite(features).all(axis=1)  # counts too large for single precision
         features[~valid] = 0
         shift = self.coarse(features)[:, :2].astype(np.float64)
         shift[~valid] = 0
@@ -144,13 +164,19 @@ class DiskChain:
         return targets.centre + shift * targets.radius[:, None], valid
 
     def step(
-        self, patterns: NDArray[np.float32], targets: Targets, start: Float, stage: int
+        self,
+        patterns: NDArray[np.float32],
+        rough: NDArray[np.float32],
+        factor: int,
+        targets: Targets,
+        start: Float,
+        stage: int,
     ) -> tuple[Float, Float, Float, EdgeFit]:
         """Positions after reading the edge of disks at ``start``, half widths, growth, the fit."""
         n = len(start)
         strips = np.empty((n, ANGLES, STRIP_INPUTS), dtype=np.float32)
         half = np.empty(n)
-        _edge_strips(patterns, *targets, start, stage, strips, half)
+        _edge_strips(patterns, rough, factor, *targets, start, stage, strips, half)
         unreadable = ~np.isfinite(strips.sum(axis=(1, 2)))  # pixels that are no numbers
         strips[unreadable] = 0
         edges, pooled = (self.last if stage else self.first)(strips)
@@ -177,23 +203,28 @@ class DiskChain:
 
 @numba.njit(nogil=True, cache=True)
 def _coarse_pictures(
-    patterns, pattern, centre, radius, edge, box, features, valid
+    rough, factor, pattern, centre, radius, box, features, valid
 ):  # pragma: no cover - compiled
     for m in range(len(radius)):
-        valid[m] = coarse_features(
-            patterns[pattern[m]], centre[m, 0], centre[m, 1], radius[m],
+        valid[m] = coarse_picture(
+            rough[pattern[m]], factor, centre[m, 0], centre[m, 1], radius[m],
             box[m, 0], box[m, 1], box[m, 2], box[m, 3], features[m],
         )  # fmt: skip
 
 
 @numba.njit(nogil=True, cache=True)
 def _edge_strips(
-    patterns, pattern, centre, radius, edge, box, start, stage, strips, half
+    patterns, rough, factor, pattern, centre, radius, edge, g, box, start, stage, strips, half
 ):  # pragma: no cover - compiled
     for m in range(len(radius)):
-        half[m] = strip_half_width(radius[m], stage)
-        strip_features(
-            patterns[pattern[m]], start[m, 0], start[m, 1], radius[m],
-            edge[m] if stage else 0.0, half[m],
-            box[m, 0], box[m, 1], box[m, 2], box[m, 3], strips[m],
-        )  # fmt: skip
+        if stage == 0:
+            half[m] = first_strip(
+                rough[pattern[m]], factor, start[m, 0], start[m, 1], radius[m],
+                box[m, 0], box[m, 1], box[m, 2], box[m, 3], strips[m],
+            )  # fmt: skip
+        else:
+            half[m] = last_strip(
+                patterns[pattern[m]], rough[pattern[m]], factor, start[m, 0], start[m, 1],
+                radius[m], edge[m], g[m, 0], g[m, 1],
+                box[m, 0], box[m, 1], box[m, 2], box[m, 3], strips[m],
+            )  # fmt: skip

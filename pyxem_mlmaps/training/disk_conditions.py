@@ -9,9 +9,12 @@ import numpy as np
 
 from pyxem_mlmaps._checks import check_numbers
 
-__all__ = ["DiskConditions"]
+__all__ = ["WIDEST_EDGE", "DiskConditions"]
 
 Pair = tuple[float, float]
+
+WIDEST_EDGE = 0.25
+"""Radii: a disk whose edge is blurred more (standard deviation) has no plateau left."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class DiskConditions:
     radius
         Disk radius, px.
     edge
-        Standard deviation of the blurred edge, px; at most a sixth of the radius is used. The
-        pixel's own width comes on top.
+        Standard deviation of the blurred edge, px; at most :data:`WIDEST_EDGE` of the radius
+        is used. The pixel's own width comes on top.
     electrons
         Of one disk.
     white
@@ -57,11 +60,11 @@ class DiskConditions:
     """
 
     radius: Pair = (4.0, 60.0)
-    edge: Pair = (0.25, 2.0)
+    edge: Pair = (0.25, 2.5)
     electrons: Pair = (30.0, 1e7)
     white: Pair = (1e-3, 0.6)
-    white_share: float = 0.35
-    background: Pair = (1e-3, 0.5)
+    white_share: float = 0.5
+    background: Pair = (1e-3, 2.0)
     shift: float = 0.45
     radius_error: float = 1.5
     ellipticity: float = 0.03
@@ -91,6 +94,10 @@ class DiskConditions:
             dead_pixels=(self.dead_pixels, 0, 0.1),
             blank=(self.blank, 0, 0.9),
         )
+
+    def widest_edge(self, radius: float) -> float:
+        """Of disks of that radius, px."""
+        return min(self.edge[1], WIDEST_EDGE * radius)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as kept in the model card."""

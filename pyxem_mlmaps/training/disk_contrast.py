@@ -32,6 +32,8 @@ class ContrastBank:
         (n_map, size, size) float32, fine enough for linear interpolation.
     steps
         (n_map, 2) smallest and largest disk radius in grid steps of that map.
+    g
+        (n_map, 2) diffraction vector (x, y) in grid steps; NaN where there is none. None: nowhere.
 
     Raises
     ------
@@ -41,13 +43,16 @@ class ContrastBank:
 
     maps: NDArray[np.float32]
     steps: Float
+    g: Float | None = None
 
     def __post_init__(self) -> None:
         n, height, width = self.maps.shape
-        if height != width or self.steps.shape != (n, 2):
+        if self.g is None:
+            object.__setattr__(self, "g", np.full((n, 2), np.nan))
+        if height != width or not self.steps.shape == self.g.shape == (n, 2):
             raise ValueError(
-                f"maps {self.maps.shape} and steps {self.steps.shape}: (n, size, "
-                "size) and (n, 2) are needed."
+                f"maps {self.maps.shape}, steps {self.steps.shape} and g {self.g.shape}: (n, size, "
+                "size), (n, 2) and (n, 2) are needed."
             )
         if not (0 < self.steps[:, 0].min() and self.steps[:, 1].max() < height / 2 - 2):
             raise ValueError(f"steps {self.steps.min():g} to {self.steps.max():g} leave the maps.")
@@ -79,16 +84,18 @@ def contrast_bank(
     """
     if not len(libraries):
         raise ValueError("libraries is empty; simulate at least one with keep_maps=True.")
-    maps, steps = [], []
+    maps, steps, places = [], [], []
     size = min(min(np.shape(_maps(each))[:2]) for each in libraries)
     for library in libraries:
         values = np.asarray(_maps(library), dtype=np.float32)
         y, x = ((n - size) // 2 for n in values.shape[:2])
         values = values[y : y + size, x : x + size]
         flat = np.moveaxis(values.reshape(size, size, -1), -1, 0)
-        flat = flat[flat.mean(axis=(1, 2)) > 1e-3 * flat.mean(axis=(1, 2)).max()]
-        largest = library.beam.convergence_angle * 1e-3
-        largest /= np.radians(library.tilt_x[1] - library.tilt_x[0])
+        bright = flat.mean(axis=(1, 2)) > 1e-3 * flat.mean(axis=(1, 2)).max()
+        flat = flat[bright]
+        step = np.radians(library.tilt_x[1] - library.tilt_x[0])
+        places.append(np.tile(_steps_of_g(library, step), (values.shape[2], 1))[bright])
+        largest = library.beam.convergence_angle * 1e-3 / step
         largest = min(largest, LARGEST_STEPS, size / 2 - 3)
         maps.append(flat)
         steps.append(np.tile([0.3 * largest, largest], (len(flat), 1)))
@@ -98,12 +105,20 @@ def contrast_bank(
         smooth, radius = _smooth_fields(n_smooth, size, np.random.default_rng([seed, 11]))
         maps.append(smooth)
         steps.append(np.column_stack([0.5 * radius, radius]))
+        places.append(np.full((n_smooth, 2), np.nan))
     stacked = np.concatenate(maps)
     stacked /= np.maximum(stacked.mean(axis=(1, 2), keepdims=True), 1e-30)
     fine = np.empty((len(stacked), *[FINER * (size - 1) + 1] * 2), dtype=np.float32)
     for image, out in zip(stacked, fine, strict=True):
         np.maximum(zoom(image, out.shape[0] / size, order=3, mode="mirror"), 0, out=out)
-    return ContrastBank(fine, FINER * np.concatenate(steps))
+    return ContrastBank(fine, FINER * np.concatenate(steps), FINER * np.concatenate(places))
+
+
+def _steps_of_g(library: RockingLibrary, step: float) -> Float:
+    """(n_disk, 2) diffraction vectors (x, y) in grid steps of ``step`` radians: angle = g λ."""
+    if library.vectors is None:
+        return np.full((len(library.indices), 2), np.nan)
+    return library.vectors[:, ::-1] * library.beam.wavelength / step
 
 
 def _maps(library: RockingLibrary) -> Any:

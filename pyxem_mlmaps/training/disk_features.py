@@ -2,7 +2,8 @@
 
 Every picture is taken in units of the disk's radius or of the strip's half width, so that one
 network serves all radii. A strip is (angle, distance from the edge): angle 0 points along +x,
-growing towards +y; distances are negative inside. Kernels: arrays in, arrays out.
+growing towards +y; distances are negative inside. What need not be fine is read from a binned
+image, so that a large disk costs as much as a small one. Kernels: arrays in, arrays out.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ __all__ = [
     "FINE_HALF",
     "NEAR",
     "STRIP_INPUTS",
+    "bin_factor",
+    "bin_patterns",
     "coarse_features",
+    "coarse_picture",
     "directions",
+    "first_strip",
+    "last_strip",
     "strip_features",
-    "strip_half_width",
 ]
 
 GRID = 24
@@ -38,11 +43,15 @@ NEAR = 17
 FAR_IN = 4
 FAR_OUT = 2
 RADIAL = NEAR + FAR_IN + FAR_OUT
-STRIP_INPUTS = 2 * RADIAL + 2 + 4 + 2
+STRIP_INPUTS = 2 * RADIAL + 2 + 4 + 2 + 3
+BINNED_RADIUS = 12.0
+"""Pixels that a disk's radius is binned to, at least."""
 SHARE = 2 * RADIAL + 1
 """Which feature of a segment is the share of its samples on the detector."""
 FAST = {"contract", "arcp", "nsz", "reassoc"}
 """What the compiler may do to sums; not-a-number keeps its meaning."""
+FIRST_HALF = 0.32
+"""Half width of the first strip in radii."""
 FINE_HALF = 4.0
 """Half width in px of the strip of the last pass, for radii of 8 px and more."""
 
@@ -56,9 +65,11 @@ def _sines() -> NDArray[np.float64]:
     return table
 
 
+SPAN = 256
+"""Pixels from a disk's centre that are read at most."""
 MOST = 12
 """Rays along the arc of a segment at most."""
-SINES = _sines()
+SINES = _sines().astype(np.float32)
 SMOOTH = np.exp(-0.5 * np.arange(-2, 3) ** 2 / 1.44)
 SMOOTH /= SMOOTH.sum()
 """Weights of the segments beside one for the level just inside its edge."""
@@ -70,30 +81,110 @@ def directions() -> NDArray[np.float64]:
     return np.stack([np.sin(angle), np.cos(angle), np.ones(ANGLES)], axis=1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
-def strip_half_width(radius, stage):  # pragma: no cover - compiled
-    """Half width in px of the strip: a third of the radius at first, then a few pixels."""
-    if stage == 0:
-        return 0.32 * radius
-    return min(FINE_HALF, 0.5 * radius)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def bin_factor(radius):  # pragma: no cover - compiled
+    """Pixels that are averaged along each axis where a disk need not be seen finely."""
+    return max(1, int(radius / BINNED_RADIUS))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
-def _bilinear(image, y, x, within, y0, y1, x0, x1):  # pragma: no cover - compiled
-    """Value at (y, x), clamped to the rows y0..y1 and columns x0..x1 unless it is ``within``."""
-    if not within:
-        y = min(max(y, y0), y1 - 1e-3)
-        x = min(max(x, x0), x1 - 1e-3)
-    whole_y = int(y)
-    whole_x = int(x)
-    a = y - whole_y
-    b = x - whole_x
-    i = np.uintp(whole_y)  # unsigned: an index that cannot be negative needs no check
-    j = np.uintp(whole_x)
-    i2 = i + np.uintp(1)
-    j2 = j + np.uintp(1)
-    upper = image[i, j] + b * (image[i, j2] - image[i, j])
-    lower = image[i2, j] + b * (image[i2, j2] - image[i2, j])
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def bin_patterns(patterns, factor):  # pragma: no cover - compiled
+    """(n, h // factor, w // factor) means of float32 patterns (n, h, w); the rest is cut off."""
+    n, height, width = patterns.shape
+    rows, columns = height // factor, width // factor
+    out = np.zeros((n, rows, columns), dtype=np.float32)
+    share = np.float32(1.0 / (factor * factor))
+    line = np.empty(width, dtype=np.float32)
+    for k in range(n):
+        for i in range(rows):
+            if factor == 2:  # the commonest
+                upper, lower = patterns[k, 2 * i], patterns[k, 2 * i + 1]
+                for j in range(columns):
+                    pair = upper[2 * j] + upper[2 * j + 1]
+                    out[k, i, j] = share * (pair + lower[2 * j] + lower[2 * j + 1])
+                continue
+            line[:] = patterns[k, i * factor]
+            for a in range(1, factor):
+                line += patterns[k, i * factor + a]
+            for a in range(factor):
+                for j in range(columns):
+                    out[k, i, j] += share * line[j * factor + a]
+    return out
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def binned_box(first, last, size, factor):  # pragma: no cover - compiled
+    """First and last binned pixel wholly within the pixels first..last, of ``size`` binned ones."""
+    low = min((first + factor - 1) // factor, size - 2)
+    return low, max((last + 1) // factor - 1, low + 1)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def coarse_picture(rough, factor, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cover - compiled
+    """:func:`coarse_features` of a disk, from the pattern binned by ``factor``; other arguments
+    in px of the pattern itself."""
+    low_y, high_y = binned_box(y0, y1, rough.shape[0], factor)
+    low_x, high_x = binned_box(x0, x1, rough.shape[1], factor)
+    middle = 0.5 * (factor - 1)
+    return coarse_features(
+        rough, (y - middle) / factor, (x - middle) / factor, radius / factor,
+        low_y, high_y, low_x, high_x, out,
+    )  # fmt: skip
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def first_strip(rough, factor, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cover - compiled
+    """:func:`strip_features` over a third of the radius on each side of the edge, from the
+    pattern binned by ``factor``. Returns the strip's half width, px."""
+    low_y, high_y = binned_box(y0, y1, rough.shape[0], factor)
+    low_x, high_x = binned_box(x0, x1, rough.shape[1], factor)
+    middle = 0.5 * (factor - 1)
+    half = FIRST_HALF * radius
+    strip_features(
+        rough, rough, 1, (y - middle) / factor, (x - middle) / factor, radius / factor, 0.0,
+        np.nan, np.nan, half / factor, low_y, high_y, low_x, high_x, out,
+    )  # fmt: skip
+    return half
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def last_strip(
+    image, rough, factor, y, x, radius, edge, g_y, g_x, y0, y1, x0, x1, out
+):  # pragma: no cover - compiled
+    """:func:`strip_features` over a few pixels. Returns the strip's half width, px."""
+    half = min(FINE_HALF, 0.5 * radius)
+    strip_features(image, rough, factor, y, x, radius, edge, g_y, g_x, half, y0, y1, x0, x1, out)
+    return half
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _frame(image, y, x, y0, y1, x0, x1):  # pragma: no cover - compiled
+    """What :func:`_bilinear` needs to read ``image`` round (y, x): it counts in single precision
+    from a corner near by, since a position far out on a detector would lose its last digits."""
+    corner_y = int(y) - SPAN
+    corner_x = int(x) - SPAN
+    limits = (
+        np.float32(y0 - corner_y), np.float32(y1 - corner_y - 1e-3),
+        np.float32(x0 - corner_x), np.float32(x1 - corner_x - 1e-3),
+    )  # fmt: skip
+    width = image.shape[1]
+    place = np.float32(y - corner_y), np.float32(x - corner_x)
+    return image.reshape(image.size), corner_y * width + corner_x, width, place, limits
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _bilinear(pixels, corner, width, y, x, limits):  # pragma: no cover - compiled
+    """Value at (y, x) of a :func:`_frame`, clamped to its limits."""
+    y = min(max(y, limits[0]), limits[1])
+    x = min(max(x, limits[2]), limits[3])
+    whole_y = np.int32(y)
+    whole_x = np.int32(x)
+    a = y - np.float32(whole_y)
+    b = x - np.float32(whole_x)
+    at = np.uintp(corner + whole_y * width + whole_x)  # unsigned: it needs no check
+    below = at + np.uintp(width)
+    upper = pixels[at] + b * (pixels[at + np.uintp(1)] - pixels[at])
+    lower = pixels[below] + b * (pixels[below + np.uintp(1)] - pixels[below])
     return upper + a * (lower - upper)
 
 
@@ -135,6 +226,7 @@ def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cov
     """
     cell = 2 * COARSE_REACH * radius / GRID
     n = max(1, int(math.ceil(cell)))
+    pixels, corner, width, place, limits = _frame(image, y, x, y0, y1, x0, x1)
     total = 0.0
     count = 0
     for i in range(GRID):
@@ -152,7 +244,10 @@ def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cov
                         column = min(max(int(px + 0.5), x0), x1)
                         summed += image[row, column]
                     else:
-                        summed += _bilinear(image, py, px, False, y0, y1, x0, x1)
+                        dy, dx = np.float32(py - y), np.float32(px - x)
+                        summed += _bilinear(
+                            pixels, corner, width, place[0] + dy, place[1] + dx, limits
+                        )
                     inside += 1
             if 2 * inside > n * n:
                 out[i * GRID + j] = summed / inside
@@ -177,7 +272,7 @@ def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cov
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
 def strip_features(
-    image, y, x, radius, edge, half, y0, y1, x0, x1, out
+    image, rough, factor, y, x, radius, edge, g_y, g_x, half, y0, y1, x0, x1, out
 ):  # pragma: no cover - compiled
     """Fill ``out`` (ANGLES, STRIP_INPUTS) with the strip round the edge of a disk at (y, x).
 
@@ -186,54 +281,101 @@ def strip_features(
     just inside the edge there; that level; the share of samples on the detector; and, the same
     for all segments, noise inside and outside, the radius, the strip's half width, and whether
     ``edge`` (standard deviation of the edge's blur, px; 0: not known) and radius are exact.
+    Last, whether the disk's place (``g_y``, ``g_x``) from the direct beam is known (else NaN), how
+    far the segment points away from the direct beam, and the distance of it in radii: the
+    excitation error, and with it the intensity, varies along g and hardly across it.
+
+    ``rough`` is ``image`` binned by ``factor``; disk and surroundings are read from it.
     Returns the disk's mean level per pixel.
     """
     arc = 2 * math.pi * radius / ANGLES
     n_arc = min(max(1, int(math.ceil(arc))), MOST)
-    n_far = min(n_arc, 4)
+    n_far = min(max(1, int(math.ceil(arc / factor))), 4)
     raw = np.zeros((ANGLES, RADIAL))
     n_near = max(1, int(math.ceil(half / 8.0)))
     step = 2.0 * half / ((NEAR - 1) * n_near)
     core = max(0.15 * radius, radius - half - 0.7 * radius)
     ring = (radius - half - core) / FAR_IN
     rim = 0.35 * radius / FAR_OUT
-    reach = radius + half + FAR_OUT * rim + 1.0
+    reach = radius + half + FAR_OUT * rim + 2.0 * factor
     within = y - reach > y0 and y + reach < y1 and x - reach > x0 and x + reach < x1
-    n_in = min(max(1, int(math.ceil(ring))), 4)
-    n_out = min(max(1, int(math.ceil(rim))), 4)
+    n_in = min(max(1, int(math.ceil(ring / factor))), 4)
+    n_out = min(max(1, int(math.ceil(rim / factor))), 4)
+    _edge_means(image, y, x, radius, half, n_arc, n_near, step, within, y0, y1, x0, x1, raw, out)
+    low_y, high_y = binned_box(y0, y1, rough.shape[0], factor)
+    low_x, high_x = binned_box(x0, x1, rough.shape[1], factor)
+    middle = 0.5 * (factor - 1)
+    pixels, corner, width, place, limits = _frame(
+        rough, (y - middle) / factor, (x - middle) / factor, low_y, high_y, low_x, high_x
+    )
+    for m in range(FAR_IN + FAR_OUT):
+        if m < FAR_IN:
+            low, deep, n_deep = radius - half - ring * (m + 1), ring, n_in
+        else:
+            low, deep, n_deep = radius + half + rim * (m - FAR_IN), rim, n_out
+        for b in range(n_deep):
+            r = np.float32((low + deep * (b + 0.5) / n_deep) / factor)
+            for k in range(ANGLES):
+                value = np.float32(0.0)
+                for a in range(n_far):
+                    value += _bilinear(
+                        pixels, corner, width,
+                        place[0] + r * SINES[n_far - 1, k * n_far + a, 0],
+                        place[1] + r * SINES[n_far - 1, k * n_far + a, 1], limits,
+                    )  # fmt: skip
+                raw[k, NEAR + m] += value / (n_far * n_deep)
+    inside = _noise(image, y, x, 0.0, 0.8 * radius, y0, y1, x0, x1)
+    outside = _noise(image, y, x, 1.15 * radius, 1.6 * radius + 2.0, y0, y1, x0, x1)
+    level = _scaled(raw, inside, outside, radius, half, edge, out)
+    known = math.isfinite(g_y) and math.isfinite(g_x)
+    length = math.sqrt(g_y * g_y + g_x * g_x) if known else 0.0
+    for k in range(ANGLES):
+        along = 0.0
+        if length > 0.5 * radius:
+            along = (g_y * SINES[0, k, 0] + g_x * SINES[0, k, 1]) / length
+        out[k, 2 * RADIAL + 8] = 1.0 if known else 0.0
+        out[k, 2 * RADIAL + 9] = along
+        out[k, 2 * RADIAL + 10] = math.log((length + radius) / (4 * radius)) if known else 0.0
+    return level
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+def _edge_means(
+    image, y, x, radius, half, n_arc, n_near, step, within, y0, y1, x0, x1, raw, out
+):  # pragma: no cover - compiled
+    """Means along the arc of each segment at NEAR distances, and the share on the detector."""
+    pixels, corner, width, place, limits = _frame(image, y, x, y0, y1, x0, x1)
+    total = NEAR * n_near
+    values = np.empty(total, dtype=np.float32)
+    first = np.float32(radius - half - 0.5 * step * (n_near - 1))
+    step = np.float32(step)
     for k in range(ANGLES):
         seen = 0
+        values[:] = 0
         for a in range(n_arc):
             sy = SINES[n_arc - 1, k * n_arc + a, 0]
             sx = SINES[n_arc - 1, k * n_arc + a, 1]
-            for m in range(NEAR):
-                value = 0.0
-                for b in range(n_near):
-                    r = radius - half + step * (m * n_near + b - 0.5 * (n_near - 1))
+            for m in range(total):
+                r = first + step * np.float32(m)
+                values[m] += _bilinear(
+                    pixels, corner, width, place[0] + r * sy, place[1] + r * sx, limits
+                )
+            if not within:
+                for m in range(total):
+                    r = first + step * np.float32(m)
                     py = y + r * sy
                     px = x + r * sx
-                    if within or (py >= y0 and py <= y1 and px >= x0 and px <= x1):
-                        seen += 1
-                    value += _bilinear(image, py, px, within, y0, y1, x0, x1)
-                raw[k, m] += value / n_near
-        out[k, SHARE] = seen / (n_arc * n_near * NEAR)
-        for a in range(n_far):
-            sy = SINES[n_far - 1, k * n_far + a, 0]
-            sx = SINES[n_far - 1, k * n_far + a, 1]
-            for m in range(FAR_IN + FAR_OUT):
-                if m < FAR_IN:
-                    low = radius - half - ring * (m + 1)
-                    width, n_deep = ring, n_in
-                else:
-                    low = radius + half + rim * (m - FAR_IN)
-                    width, n_deep = rim, n_out
-                value = 0.0
-                for b in range(n_deep):
-                    r = low + width * (b + 0.5) / n_deep
-                    value += _bilinear(image, y + r * sy, x + r * sx, within, y0, y1, x0, x1)
-                raw[k, NEAR + m] += value / (n_far * n_deep)
+                    seen += py >= y0 and py <= y1 and px >= x0 and px <= x1
+        out[k, SHARE] = 1.0 if within else seen / (n_arc * total)
         for m in range(NEAR):
-            raw[k, m] /= n_arc
+            for b in range(n_near):
+                raw[k, m] += values[m * n_near + b]
+            raw[k, m] /= n_arc * n_near
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+def _scaled(raw, inside, outside, radius, half, edge, out):  # pragma: no cover - compiled
+    """Write what the strip holds in units of the disk's level, which is returned."""
     level = 0.0
     for k in range(ANGLES):
         for m in range(FAR_IN):
@@ -241,8 +383,6 @@ def strip_features(
         for m in range(NEAR // 2):
             level += raw[k, m]
     level /= ANGLES * (FAR_IN + NEAR // 2)
-    inside = _noise(image, y, x, 0.0, 0.8 * radius, y0, y1, x0, x1)
-    outside = _noise(image, y, x, 1.15 * radius, 1.6 * radius + 2.0, y0, y1, x0, x1)
     scale = max(level, 0.02 * inside, 1e-30)
     per_level = 1 / scale
     near = np.empty(ANGLES)

@@ -44,6 +44,10 @@ STRIP_WINDOW = (1.35, 1.8)
 """Half width of the windows in radii; a strip sees no farther."""
 KNOWN_SHARE = 0.6
 """Of disks whose radius and edge the last network is told exactly, as from the whole scan."""
+PLACE_SHARE = 0.6
+"""Of disks whose place from the direct beam it is told."""
+LOOKS = 2
+"""Times an image is looked at, from other starts and mirrored: rendering costs most."""
 
 
 def train_coarse(
@@ -117,14 +121,23 @@ def train_strip(
 
     def prepare(images: DiskImages, jitter: np.random.Generator) -> tuple[NDArray, NDArray]:
         first = starts(images)
+        looks = [look(images, first, jitter, bool(k % 2)) for k in range(LOOKS)]
+        return tuple(np.concatenate(parts) for parts in zip(*looks, strict=True))
+
+    def look(
+        images: DiskImages, first: Float, jitter: np.random.Generator, mirrored: bool
+    ) -> tuple[NDArray, NDArray]:
         n = len(first)
         spread = np.exp(jitter.uniform(np.log(0.002), np.log(0.06 if stage == 0 else 0.02), n))
         first = first + (images.told_radius * spread)[:, None] * jitter.normal(size=(n, 2))
-        told = images
         if stage:
-            known = jitter.random(n) < KNOWN_SHARE
-            told = images.with_known_optics(known, jitter)
-        strips, _, target = strips_of(told, first, stage)
+            images = images.with_known(
+                jitter.random(n) < KNOWN_SHARE, jitter.random(n) < PLACE_SHARE, jitter
+            )
+        strips, _, target = strips_of(images, first, stage)
+        if mirrored:  # y to -y: segment k becomes the one at minus its angle
+            strips = strips[:, ::-1]
+            target[:, 0] *= -1
         truth = np.column_stack([target, images.present, np.log(images.edge)])
         return strips, truth.astype(np.float32)
 
@@ -140,11 +153,11 @@ def train_strip(
             "log_sigma": float(np.mean(np.log(sigma))),
         }
 
-    model = build_strip(seed * 10 + stage)
+    model = build_strip(seed * 10 + stage, ("first", "last")[stage])
     return _train(
         model, _strip_loss, sampler, prepare, lambda m, a, b: StripNetwork(get_weights(m), a, b),
         report, rounds, batch_size, learning_rate, [seed, 22 + stage], start, on_round,
-        STRIP_WINDOW,
+        STRIP_WINDOW, LOOKS,
     )  # fmt: skip
 
 
@@ -162,11 +175,13 @@ def _train(
     start: Any,
     on_round: OnRound | None,
     window: Pair,
+    looks: int = 1,
 ) -> Any:
     import keras
 
     rng = np.random.default_rng([*seed, 0])
-    x, _ = prepare(sampler.images(PER_ROUND, rng, window), rng)
+    size = PER_ROUND // looks
+    x, _ = prepare(sampler.images(size, rng, window), rng)
     axes = tuple(range(x.ndim - 1))
     mean, scale = x.mean(axis=axes), x.std(axis=axes) + 1e-3
     scale[scale < 2e-3] = UNSEEN  # always the same in training: no weight was learnt for it
@@ -181,7 +196,7 @@ def _train(
         jit_compile=True,
         steps_per_execution=8,
     )
-    for index, (x, y) in enumerate(_ahead(sampler, prepare, rounds, seed, window)):
+    for index, (x, y) in enumerate(_ahead(sampler, prepare, rounds, seed, window, size)):
         rate = learning_rate * min(1.0, (index + 1) / 4) * _cosine(index / rounds)
         model.optimizer.learning_rate.assign(rate)
         errors = {}
@@ -196,13 +211,13 @@ def _train(
 
 
 def _ahead(
-    sampler: DiskSampler, prepare: Callable, rounds: int, seed: list[int], window: Pair
+    sampler: DiskSampler, prepare: Callable, rounds: int, seed: list[int], window: Pair, size: int
 ) -> Iterator[tuple[NDArray, NDArray]]:
     """Rounds of samples, the next two drawn in threads while this one is trained on."""
 
     def draw(index: int) -> tuple[NDArray, NDArray]:
         rng = np.random.default_rng([*seed, 1 + index])
-        return prepare(sampler.images(PER_ROUND, rng, window), rng)
+        return prepare(sampler.images(size, rng, window), rng)
 
     with ThreadPoolExecutor(2) as pool:
         coming = [pool.submit(draw, index) for index in range(min(2, rounds))]

@@ -33,7 +33,8 @@ Float = NDArray[np.floating]
 Weights = tuple[NDArray[np.float32], ...]
 
 COARSE_HIDDEN = (192, 128, 64)
-CHANNELS = 48
+CHANNELS = {"first": 24, "last": 48}
+"""Of the two strip networks: the first need only bring the disk into the strip of the last."""
 POOLED = 24
 POOLED_OUT = 5
 LARGEST_LOG = 14.0
@@ -140,7 +141,9 @@ class StripNetwork:
     scale: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        _check_shapes("strip network", self.weights, strip_shapes())
+        stages = [strip_shapes(stage) for stage in CHANNELS]
+        same = [shapes for shapes in stages if self.weights[0].shape == shapes[0]]
+        _check_shapes("strip network", self.weights, (same or stages[-1:])[0])
         _check_shapes("strip network", (self.mean, self.scale), [(STRIP_INPUTS,)] * 2)
 
     def __call__(self, strips: NDArray[np.float32]) -> tuple[Float, Float]:
@@ -153,7 +156,7 @@ class StripNetwork:
         y = _convolve(x, w[6], None)
         y += (pooled @ w[7] + w[8])[:, None]
         np.maximum(y, 0, out=y)
-        y = np.maximum(y.reshape(-1, CHANNELS) @ w[9] + w[10], 0)
+        y = np.maximum(y.reshape(-1, y.shape[-1]) @ w[9] + w[10], 0)
         edges = (y @ w[11] + w[12]).reshape(len(strips), ANGLES, 2)
         summary = np.concatenate([y.reshape(len(strips), ANGLES, -1).mean(axis=1), pooled], axis=1)
         return edges, summary @ w[13] + w[14]
@@ -182,9 +185,9 @@ def coarse_shapes() -> list[tuple[int, ...]]:
     return [shape for a, b in pairs for shape in ((a, b), (b,))]
 
 
-def strip_shapes() -> list[tuple[int, ...]]:
-    """Shapes of the strip network's weights."""
-    c, p = CHANNELS, POOLED
+def strip_shapes(stage: str) -> list[tuple[int, ...]]:
+    """Shapes of the weights of the "first" or the "last" strip network."""
+    c, p = CHANNELS[stage], POOLED
     return [
         (3 * STRIP_INPUTS, c), (c,), (5 * c, c), (c,), (c, p), (p,), (5 * c, c), (p, c), (c,),
         (c, 32), (32,), (32, 2), (2,), (32 + p, POOLED_OUT), (POOLED_OUT,),
@@ -212,8 +215,10 @@ def build_coarse(seed: int = 0) -> Any:
     return keras.Model(inputs, outputs, name="coarse")
 
 
-def build_strip(seed: int = 0, name: str = "strip") -> Any:
-    """The untrained Keras model of the strip network, on scaled features; outputs side by side.
+def build_strip(seed: int = 0, name: str = "last") -> Any:
+    """The untrained Keras model of a strip network, on scaled features; outputs side by side.
+
+    ``name`` is "first" or "last".
 
     Output (n, 2 ANGLES + POOLED_OUT): places and weights of the edge by segment, then pooled.
     """
@@ -227,7 +232,7 @@ def build_strip(seed: int = 0, name: str = "strip") -> Any:
         wrapped = layers.Concatenate(axis=1)([ends[0], x, ends[1]])
         moved = [layers.Cropping1D((k, width - 1 - k))(wrapped) for k in range(width)]
         return layers.Dense(
-            CHANNELS, activation, use_bias=bias, kernel_initializer=_he(seed, index),
+            CHANNELS[name], activation, use_bias=bias, kernel_initializer=_he(seed, index),
             name=f"{name}_round_{index}",
         )(layers.Concatenate()(moved))  # fmt: skip
 
@@ -238,9 +243,11 @@ def build_strip(seed: int = 0, name: str = "strip") -> Any:
     pooled = layers.Dense(POOLED, "relu", kernel_initializer=_he(seed, 2), name=f"{name}_whole")(
         pooled
     )
-    told = layers.Dense(CHANNELS, kernel_initializer=_he(seed, 4), name=f"{name}_told")(pooled)
+    told = layers.Dense(CHANNELS[name], kernel_initializer=_he(seed, 4), name=f"{name}_told")(
+        pooled
+    )
     y = circular(x, 5, 3, None, bias=False)
-    y = layers.Add()([y, layers.Reshape((1, CHANNELS))(told)])
+    y = layers.Add()([y, layers.Reshape((1, CHANNELS[name]))(told)])
     y = layers.ReLU()(y)
     y = layers.Dense(32, "relu", kernel_initializer=_he(seed, 5), name=f"{name}_segment")(y)
     edges = layers.Dense(2, kernel_initializer=_he(seed, 6, 0.1), name=f"{name}_edge")(y)

@@ -94,11 +94,11 @@ def _value(maps, u, v):  # pragma: no cover - compiled
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _poisson(mean):  # pragma: no cover - compiled
-    """A Poisson number: by inversion where few are expected, Gaussian where very many are."""
-    if mean > 200.0:
-        return np.round(mean + math.sqrt(mean) * np.random.normal())  # noqa: NPY002
-    if mean > 12.0:
-        return float(np.random.poisson(mean))  # noqa: NPY002
+    """A Poisson number: by inversion where few are expected, else Gaussian with the skewness
+    of Poisson's (Cornish and Fisher 1938)."""
+    if mean > 20.0:
+        z = np.random.normal()  # noqa: NPY002
+        return np.round(mean + math.sqrt(mean) * z + (z * z - 1.0) / 6.0)
     left = np.random.random()  # noqa: NPY002
     term = math.exp(-mean)
     count = 0.0

@@ -9,15 +9,17 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps.training.disk_conditions import DiskConditions
+from pyxem_mlmaps.training.disk_conditions import WIDEST_EDGE, DiskConditions
 from pyxem_mlmaps.training.disk_contrast import ContrastBank
 from pyxem_mlmaps.training.disk_features import (
     ANGLES,
     COARSE_INPUTS,
     STRIP_INPUTS,
-    coarse_features,
-    strip_features,
-    strip_half_width,
+    bin_factor,
+    bin_patterns,
+    coarse_picture,
+    first_strip,
+    last_strip,
 )
 from pyxem_mlmaps.training.disk_render import NEIGHBOURS, Draws, render_disk
 
@@ -47,6 +49,10 @@ class DiskImages(NamedTuple):
         (n,) standard deviation of the edge's blur, px, with that of smeared counts.
     told_edge
         (n,) the same where it is told to the network, else 0.
+    g
+        (n, 2) place from the direct beam (y, x), px; NaN for contrast of no crystal.
+    told_g
+        (n, 2) the same where it is told to the network, else NaN.
     """
 
     pixels: NDArray[np.float32]
@@ -58,15 +64,21 @@ class DiskImages(NamedTuple):
     present: NDArray[np.bool_]
     edge: Float
     told_edge: Float
+    g: Float
+    told_g: Float
 
-    def with_known_optics(self, known: NDArray[np.bool_], rng: np.random.Generator) -> DiskImages:
-        """The same images where ``known`` (n,) disks have radius and edge told, nearly exactly."""
-        n = len(known)
+    def with_known(
+        self, optics: NDArray[np.bool_], place: NDArray[np.bool_], rng: np.random.Generator
+    ) -> DiskImages:
+        """The same images where the network is told, nearly exactly, radius and edge of the disks
+        ``optics`` (n,) and the place from the direct beam of the disks ``place`` (n,)."""
+        n = len(optics)
         radius = self.true_radius * (1 + 0.001 * rng.normal(size=n)) + 0.01 * rng.normal(size=n)
         edge = self.edge * np.exp(0.03 * rng.normal(size=n))
         return self._replace(
-            told_radius=np.where(known, radius, self.told_radius),
-            told_edge=np.where(known, edge, 0.0),
+            told_radius=np.where(optics, radius, self.told_radius),
+            told_edge=np.where(optics, edge, 0.0),
+            told_g=np.where(place[:, None], self.g, np.nan),
         )
 
 
@@ -92,7 +104,7 @@ class DiskSampler:
 
         ``window`` is the range of their half width in radii.
         """
-        draws, told = self._draw(n, rng, window)
+        draws, told, g = self._draw(n, rng, window)
         size = 2 * draws.window + 1
         first = np.concatenate([[0], np.cumsum(size**2)])
         pixels = np.empty(first[-1], dtype=np.float32)
@@ -107,11 +119,13 @@ class DiskSampler:
             draws.level > 0,
             np.sqrt(draws.edge**2 + draws.smear / 2),
             np.zeros(n),
+            g,
+            np.full((n, 2), np.nan),
         )
 
     def _draw(
         self, n: int, rng: np.random.Generator, reach: tuple[float, float]
-    ) -> tuple[Draws, Float]:
+    ) -> tuple[Draws, Float, Float]:
         c = self.conditions
 
         def log_uniform(pair: tuple[float, float]) -> Float:
@@ -119,14 +133,14 @@ class DiskSampler:
 
         small = rng.random(n) ** 1.3  # large disks cost most and differ least
         radius = c.radius[0] * (c.radius[1] / c.radius[0]) ** small
-        edge = np.minimum(log_uniform(c.edge), radius / 6)
+        edge = np.minimum(log_uniform(c.edge), WIDEST_EDGE * radius)
         present = rng.random(n) >= c.blank
         mean_counts = log_uniform(c.electrons) / (np.pi * radius**2)
         poisson, white = self._noise(n, rng, mean_counts, log_uniform(c.white))
         told = self._told_radius(n, rng, radius)
         shift = c.shift * told[:, None] * _in_disk(n, rng)
         level = np.where(present, mean_counts, 0.0)
-        contrast, crop, grid = self._crops(n, rng, radius)
+        contrast, crop, grid, g = self._crops(n, rng, radius)
         halo = (rng.random(n) < 0.25) & (radius > 6)
         stretched = rng.random(n) < 0.4
         window = np.ceil(told * rng.uniform(*reach, n) + 1).astype(np.int64)
@@ -135,7 +149,7 @@ class DiskSampler:
                 radius=radius,
                 edge=edge,
                 halo_share=np.where(halo, rng.uniform(0.02, 0.25, n), 0.0),
-                halo_width=np.minimum(edge + rng.uniform(0.5, 5, n), radius / 4),
+                halo_width=np.minimum(edge + rng.uniform(0.5, 5, n), radius / 3),
                 stretch=np.where(stretched, rng.uniform(0, c.ellipticity, n), 0.0),
                 stretch_angle=rng.uniform(0, np.pi, n),
                 centre=shift,
@@ -146,7 +160,7 @@ class DiskSampler:
                 level=level,
                 neighbours=self._neighbours(n, rng, radius, mean_counts),
                 background=self._background(n, rng, radius, mean_counts, log_uniform(c.background)),
-                tail_centre=radius[:, None] * rng.uniform(-6, 6, (n, 2)),
+                tail_centre=self._tail_centre(n, rng, radius, g),
                 white=white * mean_counts,
                 poisson=poisson,
                 smear=np.where(rng.random(n) < 0.12, rng.uniform(0.05, 0.5, n), 0.0),
@@ -154,6 +168,7 @@ class DiskSampler:
                 seed=rng.integers(0, 2**31, n),
             ),
             told,
+            g,
         )
 
     def _noise(
@@ -172,8 +187,9 @@ class DiskSampler:
 
     def _crops(
         self, n: int, rng: np.random.Generator, radius: Float
-    ) -> tuple[NDArray[np.int64], Float, Float]:
-        """Maps, where to crop, and the turned and mirrored grid that a pixel steps over."""
+    ) -> tuple[NDArray[np.int64], Float, Float, Float]:
+        """Maps, where to crop, the turned and mirrored grid that a pixel steps over, and the
+        disk's place from the direct beam, px."""
         bank = self.bank
         contrast = rng.integers(0, len(bank), (n, 1 + NEIGHBOURS))
         low, high = bank.steps[contrast[:, 0]].T
@@ -185,7 +201,16 @@ class DiskSampler:
         mirror = rng.choice([-1.0, 1.0], n)
         c, s = np.cos(angle), np.sin(angle)
         grid = np.stack([np.stack([c, -s], -1), np.stack([mirror * s, mirror * c], -1)], 1)
-        return contrast, crop, grid * (steps / radius)[:, None, None]
+        grid *= (steps / radius)[:, None, None]
+        # a pixel at u from the disk's centre shows the map at tilt - u/k0: G d = -u
+        g = -np.linalg.solve(grid, bank.g[contrast[:, 0], :, None])[..., 0]
+        return contrast, crop, grid, g
+
+    def _tail_centre(self, n: int, rng: np.random.Generator, radius: Float, g: Float) -> Float:
+        """From the disk's centre: the direct beam for half of those whose place is known."""
+        anywhere = radius[:, None] * rng.uniform(-6, 6, (n, 2))
+        direct = np.isfinite(g).all(axis=1) & (rng.random(n) < 0.5)
+        return np.where(direct[:, None], -g, anywhere)
 
     def _neighbours(
         self, n: int, rng: np.random.Generator, radius: Float, mean_counts: Float
@@ -241,22 +266,35 @@ def _render_all(draws, maps, first, size, pixels):  # pragma: no cover - compile
 def _coarse_all(pixels, first, size, radius, out):  # pragma: no cover - compiled
     for m in range(len(size)):
         side = size[m]
-        image = pixels[first[m] : first[m] + side * side].reshape((side, side))
+        image = pixels[first[m] : first[m] + side * side].reshape((1, side, side))
         middle = (side - 1) / 2
-        coarse_features(image, middle, middle, radius[m], 0, side - 1, 0, side - 1, out[m])
+        factor = bin_factor(radius[m])
+        rough = image if factor == 1 else bin_patterns(image, factor)
+        coarse_picture(
+            rough[0], factor, middle, middle, radius[m], 0, side - 1, 0, side - 1, out[m]
+        )
 
 
 @numba.njit(nogil=True, cache=True)
-def _strips_all(pixels, first, size, radius, edge, start, stage, out, half):  # pragma: no cover
+def _strips_all(
+    pixels, first, size, radius, edge, g, start, stage, out, half
+):  # pragma: no cover - compiled
     for m in range(len(size)):
         side = size[m]
-        image = pixels[first[m] : first[m] + side * side].reshape((side, side))
+        image = pixels[first[m] : first[m] + side * side].reshape((1, side, side))
         middle = (side - 1) / 2
-        half[m] = strip_half_width(radius[m], stage)
-        strip_features(
-            image, middle + start[m, 0], middle + start[m, 1], radius[m], edge[m], half[m],
-            0, side - 1, 0, side - 1, out[m],
-        )  # fmt: skip
+        factor = bin_factor(radius[m])
+        rough = image if factor == 1 else bin_patterns(image, factor)
+        y, x = middle + start[m, 0], middle + start[m, 1]
+        if stage == 0:
+            half[m] = first_strip(
+                rough[0], factor, y, x, radius[m], 0, side - 1, 0, side - 1, out[m]
+            )
+        else:
+            half[m] = last_strip(
+                image[0], rough[0], factor, y, x, radius[m], edge[m], g[m, 0], g[m, 1],
+                0, side - 1, 0, side - 1, out[m],
+            )  # fmt: skip
 
 
 def coarse_of(images: DiskImages) -> NDArray[np.float32]:
@@ -281,8 +319,8 @@ def strips_of(
     out = np.empty((n, ANGLES, STRIP_INPUTS), dtype=np.float32)
     half = np.empty(n)
     _strips_all(
-        images.pixels, images.first, images.size, images.told_radius, images.told_edge, start,
-        stage, out, half,
+        images.pixels, images.first, images.size, images.told_radius, images.told_edge,
+        images.told_g, start, stage, out, half,
     )  # fmt: skip
     error = np.column_stack([images.centre - start, images.true_radius - images.told_radius])
     return out, half, error / half[:, None]

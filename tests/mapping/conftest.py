@@ -30,12 +30,13 @@ class EdgeModel:
     radius_range = (4.0, 60.0)
 
     def __init__(self):
-        self.calls = []
+        self.calls, self.places = [], []
 
-    def locate(self, patterns, pattern_of, centres, radius, half_window):
+    def locate(self, patterns, pattern_of, centres, radius, half_window, g_vectors=None):
         assert patterns.dtype == np.float32 and patterns.dtype.isnative
         assert np.isfinite(patterns).all()
         self.calls.append(len(centres))
+        self.places.append(g_vectors)
         answers = np.empty((6, len(centres)))
         for pattern in np.unique(pattern_of):
             mine = pattern_of == pattern

@@ -59,6 +59,12 @@ class TestStrainAndDescan:
         DiskLocator(edge_model, disk_lattice)(patterns)
         assert edge_model.calls == [3 * len(disk_lattice)]
 
+    def test_the_model_is_told_where_the_direct_beam_is(self, stack, edge_model, disk_lattice):
+        patterns, _ = stack(2)
+        DiskLocator(edge_model, disk_lattice)(patterns)
+        from_origin = disk_lattice.positions - np.asarray(disk_lattice.origin)
+        np.testing.assert_allclose(edge_model.places[0], np.tile(from_origin, (2, 1)))
+
     def test_only_far_disks_are_looked_at_again(self, stack, edge_model, disk_lattice):
         patterns, _ = stack(3, strain=0.04)
         DiskLocator(edge_model, disk_lattice)(patterns)
@@ -147,7 +153,7 @@ class TestAbsentDisks:
         """A σ of more than half a radius is no measurement."""
         answer = edge_model.locate
 
-        def unsure(patterns, pattern_of, centres, radius, half_window):
+        def unsure(patterns, pattern_of, centres, radius, half_window, g_vectors=None):
             found = answer(patterns, pattern_of, centres, radius, half_window)
             sigma = np.where(np.arange(len(centres)) % 37 == 5, 0.6 * radius, found.sigma_y)
             return found._replace(sigma_y=sigma)
@@ -160,7 +166,9 @@ class TestAbsentDisks:
 
     def test_min_presence(self, stack, edge_model, disk_lattice):
         answer = edge_model.locate
-        edge_model.locate = lambda *a: answer(*a)._replace(presence=np.full(len(a[2]), 0.4))
+        edge_model.locate = lambda *a, **k: answer(*a, **k)._replace(
+            presence=np.full(len(a[2]), 0.4)
+        )
         patterns, _ = stack(1)
         status = DiskLocator(edge_model, disk_lattice)(patterns)[..., STATUS]
         assert np.all(status == ABSENT)

@@ -261,8 +261,48 @@ class TestForms:
         with pytest.raises(ValueError, match="descan"):
             scan.ml_disk_positions(edge_model, disk_lattice, descan=descan)
 
+    def test_known_descan_and_no_lattice(self, disk_pattern, disk_lattice, edge_model):
+        """A ramp whose middle is not zero: the lattice is that of a pattern of no shift."""
+        shifts = np.stack(np.meshgrid([-2.0, 4, 10], [0.0, 3, 6], indexing="ij"), axis=-1)
+        rng = np.random.default_rng(6)
+        patterns, truth = np.empty((3, 3, *SHAPE)), np.empty((3, 3, 37, 2))
+        for i in np.ndindex(3, 3):
+            pattern, truth[i] = disk_pattern(disk_lattice, SHAPE, shift=shifts[i])
+            patterns[i] = rng.poisson(pattern)
+        vectors = ElectronDiffraction2D(patterns).ml_disk_positions(edge_model, descan=shifts)
+        for i in np.ndindex(3, 3):
+            apart = np.hypot(*np.moveaxis(truth[i][:, None] - vectors.data[i][:, :2], 2, 0))
+            seen = np.all((truth[i] > 8) & (truth[i] < np.array(SHAPE) - 9), axis=1)
+            assert np.sum(seen) > 25 and apart.min(axis=1)[seen].max() < 0.6
+
 
 class TestBadInput:
+    @pytest.mark.parametrize("value", [3e38, -3e38, 1e20])
+    def test_absurd_pixels(self, scan, value):
+        """Finite, but their square is not: counted as no numbers, and Python lives on."""
+        values = scan.data[:1, :2].astype(np.float32)
+        values[0, 1, 80, 88] = value
+        s = ElectronDiffraction2D(values)
+        with pytest.warns(UserWarning, match="1 of 2 scan points"):
+            vectors = s.ml_disk_positions(lattice=None, optics=None)
+        assert len(vectors.data[0, 1]) < len(vectors.data[0, 0])
+
+    @pytest.mark.parametrize(
+        ("optics", "message"),
+        [((14, 0.5), "overlap"), ((80, 0.5), "radius of optics=80 px.*4 to 60"), (5, "optics=5")],
+    )
+    def test_optics_are_checked_like_a_lattice(
+        self, scan, disk_lattice, edge_model, optics, message
+    ):
+        for s in (scan, as_lazy(scan)):
+            with pytest.raises(ValueError, match=message):
+                s.ml_disk_positions(edge_model, disk_lattice, optics=optics)
+
+    @pytest.mark.parametrize("name", ["min_presence", "max_strain", "batch_size"])
+    def test_numbers_are_numbers(self, scan, disk_lattice, edge_model, name):
+        with pytest.raises(TypeError, match=f"{name}='a'"):
+            scan.ml_disk_positions(edge_model, disk_lattice, **{name: "a"})
+
     @pytest.mark.parametrize("lazy", [False, True])
     def test_the_rest_of_the_map_stands(
         self, scan, disk_lattice, edge_model, reference, truth, lazy

@@ -421,6 +421,9 @@ class TestReference:
             (np.zeros((6, 7), dtype=bool), r"\(6, 7\)"),
             (reciprocal(np.eye(2))[::-1], "mirrored"),
             (2 * reciprocal(np.eye(2)), "30 %"),
+            (-reciprocal(np.eye(2)), "turned by more than 45°"),
+            (np.ones((6, 8), dtype=int), r"astype\(bool\)"),
+            ([[1, 2], [3]], "ragged"),
         ],
     )
     def test_bad_reference(self, reference, message):
@@ -570,6 +573,22 @@ class TestBadInput:
     def test_options(self, options, message):
         with pytest.raises(ValueError, match=message):
             strain_map(self.vectors, **options)
+
+    @pytest.mark.parametrize("name", ["max_misfit", "sigma_floor"])
+    def test_numbers_are_numbers(self, name):
+        with pytest.raises(TypeError, match=f"{name}='a'"):
+            strain_map(self.vectors, **{name: "a"})
+
+    def test_polar_and_flattened_vectors_are_refused(self):
+        """Their first columns are no positions; strain of them would look like strain."""
+        with pytest.raises(ValueError, match="polar.*'r'"):
+            strain_map(self.vectors.to_polar())
+        with pytest.raises(ValueError, match="flattened"):
+            strain_map(self.vectors.flatten_diffraction_vectors())
+
+    def test_unit_given_once(self):
+        vectors = DiffractionVectors(self.vectors.data, column_names=NAMES, units="nm^-1")
+        assert strain_map(vectors).reference["units"] == "nm^-1"
 
     def test_types(self):
         with pytest.raises(TypeError, match="ndarray.*DiffractionVectors"):

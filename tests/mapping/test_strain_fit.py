@@ -184,6 +184,17 @@ def test_zero_sigma_is_no_disk():
     assert fit_lattices(first, disks).n_disks[0] == 36
 
 
+@pytest.mark.parametrize("far", [1e6, 1e9])
+def test_a_line_of_disks_and_one_that_weighs_nothing(far):
+    """Not a lattice, and no reason to lose the rest of the map."""
+    line = np.array([(0, 0), (1, 0), (2, 0), (0, 1)], dtype=float)
+    first, disks = scan(2, line, 0.01, np.random.default_rng(0))
+    disks[3, 2:4] = far
+    fits = fit_lattices(first, disks)
+    assert np.isfinite(fits.basis[1]).all()
+    assert np.isnan(fits.basis[0]).any() or fits.covariance[0, 0, 1, 1] > 1
+
+
 def test_unit_does_not_matter():
     first, disks = scan(20, ALL, 0.05, np.random.default_rng(11))
     disks[4, 0] += 3

@@ -6,6 +6,9 @@ from scipy.special import erfc
 
 import pyxem_mlmaps as mlmaps
 from pyxem_mlmaps.models.disk import shared_mean
+from pyxem_mlmaps.models.train_disks import predict_images
+from pyxem_mlmaps.training.disk_contrast import contrast_bank
+from pyxem_mlmaps.training.disk_samples import DiskSampler
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +103,49 @@ class TestPositions:
         ]
         assert rms[1] < rms[0]
 
+    def test_knowing_the_direct_beam_helps(self, shipped, library):
+        """Contrast varies along g: who knows where g points is not deceived by it as much."""
+        conditions = mlmaps.DiskConditions(
+            radius=(7, 7), edge=(0.5, 0.5), electrons=(1e6, 1e6), white_share=0, blank=0
+        )
+        sampler = DiskSampler(contrast_bank([library], smooth_share=0), conditions)
+        images = sampler.images(600, np.random.default_rng(2))
+        everyone = np.ones(600, dtype=bool)
+        away = images.g / np.maximum(np.linalg.norm(images.g, axis=1, keepdims=True), 1e-9)
+        along = []
+        for place in (~everyone, everyone):
+            told = images.with_known(everyone, place, np.random.default_rng(3))
+            error = errors(predict_images(shipped, told), images.centre)
+            along.append(np.sqrt(np.nanmean(np.sum(error * away, axis=1) ** 2)))
+        assert along[1] < along[0]
+
     def test_the_answer_for_one_image_stands_alone_with_edge_zero(self, shipped):
         images, _ = disks(9, 15.0, 1e4, seed=7)
         together = shipped.predict(images, 15.0, edge=0)
         alone = shipped.predict(images[4], 15.0, edge=0)
         assert alone.y[0] == pytest.approx(together.y[4], abs=1e-5)
+
+
+class TestBatches:
+    def test_radii_of_every_size_at_once(self, shipped):
+        """Disks that are binned by different factors go through together, in their order."""
+        sizes = [6.0, 30.0, 13.0, 50.0, 6.0, 30.0]
+        images = np.zeros((6, 201, 201), dtype=np.float32)
+        centres = np.empty((6, 2))
+        for k, radius in enumerate(sizes):
+            image, centre = disks(1, radius, 1e5, seed=20 + k, size=201, reach=0.1)
+            images[k], centres[k] = image[0], centre[0]
+        together = shipped.predict(images, sizes, edge=0)
+        assert np.abs(errors(together, centres)).max() < 0.5
+        for k, radius in enumerate(sizes):
+            alone = shipped.predict(images[k], radius, edge=0)
+            assert alone.y[0] == pytest.approx(together.y[k], abs=1e-5)
+
+    def test_more_disks_than_a_batch(self, shipped):
+        images, _ = disks(300, 6.0, 1e4, seed=21)
+        whole = shipped.predict(images, 6.0, edge=0)
+        part = shipped.predict(images[170:180], 6.0, edge=0)
+        np.testing.assert_allclose(whole.x[170:180], part.x, atol=1e-5)
 
 
 class TestSymmetry:
@@ -160,6 +201,20 @@ class TestBadImages:
                 found = shipped.predict(images, 30.0, edge=edge)
                 assert np.isnan(found.y[0]) or abs(found.y[0]) < 25
 
+    @pytest.mark.parametrize("factor", [1e18, 1e30, -1e25])
+    def test_counts_too_large_for_single_precision(self, shipped, factor):
+        images, _ = disks(3, 12.0, 1e4, seed=12)
+        found = shipped.predict(images.astype(float) * factor, 12.0)
+        assert np.all(np.isnan(found.y))
+
+    def test_edges_are_checked(self, shipped):
+        images, _ = disks(3, 12.0, 1e4, seed=12)
+        for edge, error in ((-1, ValueError), ([1, 2], ValueError), ("a", TypeError)):
+            with pytest.raises(error, match="edge"):
+                shipped.predict(images, 12.0, edge=edge)
+        with pytest.raises(TypeError, match="radius='a'"):
+            shipped.predict(images, "a")
+
     def test_pattern_numbers_are_checked(self, shipped):
         images, _ = disks(2, 12.0, 1e4, seed=15)
         for wrong in ([0, 2], [-1, 0], [0]):
@@ -208,6 +263,10 @@ class TestErrors:
         with pytest.raises(ValueError, match="too small for radius=15"):
             shipped.predict(np.zeros((1, 31, 31)), 15.0)
 
+    def test_places_of_another_number(self, shipped):
+        with pytest.raises(ValueError, match=r"g_vectors has shape \(3, 2\); \(2, 2\)"):
+            shipped.predict(np.zeros((2, 41, 41)), 10.0, edge=0, g_vectors=np.zeros((3, 2)))
+
     def test_shape_and_type(self, shipped):
         with pytest.raises(ValueError, match="shape"):
             shipped.predict(np.zeros((2, 2, 41, 41)), 10.0)
@@ -223,7 +282,7 @@ class TestFile:
         assert path.stat().st_size <= 3e6
         assert shipped.card.architecture == "edge"
         assert shipped.radius_range == (4.0, 60.0)
-        assert "trained on" in str(shipped.card) and len(shipped.card.validation) == 10
+        assert "trained on" in str(shipped.card) and len(shipped.card.validation) == 20
 
     def test_saved_and_loaded_it_says_the_same(self, shipped, tmp_path):
         shipped.save(tmp_path / "copy.keras")
@@ -260,7 +319,11 @@ class TestFile:
         [
             {"architecture": "transformer"},
             {"conditions": {"radius": [0, 1]}},
-            {"calibration": {"known": {"log_sigma": [1, 0], "factor": [1, 1], "misfit": [1, 1]}}},
+            {
+                "calibration": {
+                    "known": {"factors": [], "misfit": {"nodes": [1, 0], "limit": [1, 1]}}
+                }
+            },
             {"calibration": {"sometimes": {}}},
         ],
     )

@@ -9,10 +9,14 @@ from pyxem_mlmaps.training.disk_features import (
     NEAR,
     RADIAL,
     STRIP_INPUTS,
+    bin_factor,
+    bin_patterns,
     coarse_features,
+    coarse_picture,
     directions,
+    first_strip,
+    last_strip,
     strip_features,
-    strip_half_width,
 )
 
 
@@ -29,14 +33,56 @@ def coarse(image, radius):
     return out, finite
 
 
-def strip(image, radius, stage=1, at=(0.0, 0.0)):
+def strip(image, radius, at=(0.0, 0.0), g=(np.nan, np.nan)):
     out = np.zeros((ANGLES, STRIP_INPUTS), dtype=np.float32)
     last = len(image) - 1
     level = strip_features(
-        image, last / 2 + at[0], last / 2 + at[1], radius, 0.0, strip_half_width(radius, stage),
-        0, last, 0, last, out,
+        image, image, 1, last / 2 + at[0], last / 2 + at[1], radius, 0.0, *g,
+        min(4.0, 0.5 * radius), 0, last, 0, last, out,
     )  # fmt: skip
     return out, level
+
+
+class TestBinning:
+    @pytest.mark.parametrize("factor", [2, 3, 5])
+    def test_means_of_blocks(self, factor):
+        patterns = np.random.default_rng(0).poisson(40, (3, 61, 47)).astype(np.float32)
+        rows, columns = 61 // factor, 47 // factor
+        cut = patterns[:, : rows * factor, : columns * factor]
+        expected = cut.reshape(3, rows, factor, columns, factor).mean(axis=(2, 4))
+        np.testing.assert_allclose(bin_patterns(patterns, factor), expected, rtol=1e-5)
+
+    def test_a_disk_keeps_a_dozen_pixels(self):
+        for radius in (4.0, 11.0, 24.0, 30.0, 60.0):
+            factor = bin_factor(radius)
+            assert factor == 1 or 12 <= radius / factor < 18
+
+    @pytest.mark.parametrize("shift", [(0.0, 0.0), (1.3, -2.2)])
+    def test_the_coarse_picture_is_the_same_from_binned_pixels(self, shift):
+        image, last = disk(181, 40, shift), 180
+        factor = bin_factor(40.0)
+        fine, binned = np.zeros((2, COARSE_INPUTS), dtype=np.float32)
+        coarse_features(image, 90.0, 90.0, 40.0, 0, last, 0, last, fine)
+        rough = bin_patterns(image[None], factor)[0]
+        coarse_picture(rough, factor, 90.0, 90.0, 40.0, 0, last, 0, last, binned)
+        assert np.abs(fine - binned)[:-2].mean() < 0.02
+
+    def test_strips_see_the_same_disk_through_binned_pixels(self):
+        """The far parts of the last strip, and all of the first one's."""
+        image, last, radius = disk(181, 40, (0.6, -0.4)), 180, 40.0
+        factor = bin_factor(radius)
+        rough = bin_patterns(image[None], factor)[0]
+        at = (90.6, 89.6, radius)
+        box, unknown = (0, last, 0, last), (0.0, np.nan, np.nan)
+        fine, binned = np.zeros((2, ANGLES, STRIP_INPUTS), dtype=np.float32)
+        strip_features(image, image, 1, *at, *unknown, 4.0, *box, fine)
+        last_strip(image, rough, factor, *at, *unknown, *box, binned)
+        assert np.abs(fine - binned).max() < 0.02
+        strip_features(image, image, 1, *at, *unknown, 0.32 * radius, *box, fine)
+        assert first_strip(rough, factor, *at, *box, binned) == pytest.approx(0.32 * radius)
+        step = 2 * 0.32 * radius / (NEAR - 1)
+        edge, edge_binned = (out[:, :NEAR].mean(axis=0).sum() * step for out in (fine, binned))
+        assert edge == pytest.approx(edge_binned, abs=0.4)  # px; blurred, but in its place
 
 
 class TestCoarse:
@@ -106,6 +152,20 @@ class TestStrip:
         angle = (np.arange(ANGLES) + 0.5) * 2 * np.pi / ANGLES
         assert np.all(share[np.sin(angle) > 0.7] == 0)
         assert np.all(share[np.sin(angle) < 0.2] == 1)
+
+    def test_segments_know_where_the_direct_beam_is(self):
+        image = disk(81, 15)
+        known, along, length = 2 * RADIAL + 8, 2 * RADIAL + 9, 2 * RADIAL + 10
+        angle = (np.arange(ANGLES) + 0.5) * 2 * np.pi / ANGLES
+        out, _ = strip(image, 15.0, g=(30.0, 40.0))  # (y, x)
+        np.testing.assert_allclose(out[:, along], np.cos(angle - np.arctan2(30, 40)), atol=1e-6)
+        np.testing.assert_allclose(out[:, length], np.log((50 + 15) / 60), atol=1e-6)
+        assert np.all(out[:, known] == 1)
+        direct, _ = strip(image, 15.0, g=(0.0, 0.0))
+        assert np.all(direct[:, known] == 1) and np.all(direct[:, along] == 0)
+        unknown, _ = strip(image, 15.0)
+        assert np.all(unknown[:, [known, along, length]] == 0)
+        np.testing.assert_array_equal(out[:, :known], unknown[:, :known])
 
     def test_noise_is_measured(self):
         rng = np.random.default_rng(1)

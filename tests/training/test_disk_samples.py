@@ -141,6 +141,51 @@ class TestSampler:
         assert np.all(np.isfinite(strips)) and np.all(np.isfinite(coarse_of(images)))
 
 
+class TestPlaces:
+    """Where the direct beam is, as seen from a training disk."""
+
+    @pytest.fixture(scope="class")
+    def ramp(self, library):
+        """Disks of one reflection whose intensity grows with the tilt towards kx."""
+        from dataclasses import replace
+
+        maps = np.ones(np.shape(library.maps), dtype=np.float32)
+        maps *= np.linspace(0.2, 1.8, len(maps))[:, None, None, None]
+        vectors = np.tile([0.0, 0.7], (len(library.indices), 1))  # (ky, kx): along kx
+        return contrast_bank([replace(library, maps=maps, vectors=vectors)], smooth_share=0.0)
+
+    def test_a_disk_dims_along_g_where_tilt_brightens_it(self, ramp):
+        # a pixel at u from the centre shows the crystal at tilt - u/k0, however it is turned
+        conditions = DiskConditions(
+            radius=(15, 15), edge=(0.5, 0.5), electrons=(1e9, 1e9), background=(1e-6, 1e-6),
+            white_share=0, blank=0, dead_pixels=0, ellipticity=0,
+        )  # fmt: skip
+        images = DiskSampler(ramp, conditions).images(40, np.random.default_rng(3))
+        for m, size in enumerate(images.size):
+            window = images.pixels[images.first[m] : images.first[m] + size**2].reshape(size, size)
+            y, x = np.indices((size, size)) - (size - 1) / 2 - images.centre[m][:, None, None]
+            inside = np.hypot(y, x) < 12
+            slope = [np.cov(window[inside], v[inside])[0, 1] for v in (y, x)]
+            direction = images.g[m] / np.linalg.norm(images.g[m])
+            assert slope @ direction / np.linalg.norm(slope) < -0.99
+
+    def test_distance_is_that_of_the_diffraction_angle(self, ramp, library):
+        images = DiskSampler(ramp, DiskConditions()).images(200, np.random.default_rng(0))
+        length = np.linalg.norm(images.g, axis=1) / images.true_radius
+        # |g| λ over the beam's semi-angle, which is drawn from 0.3 to 1 times the library's
+        expected = 0.7 / library.beam.aperture_radius
+        assert expected * 0.999 <= length.min() and length.max() <= expected / 0.299
+
+    def test_told_only_where_known(self, bank):
+        images = DiskSampler(bank, DiskConditions()).images(60, np.random.default_rng(0))
+        some = np.arange(60) % 2 == 0
+        told = images.with_known(some, ~some, np.random.default_rng(1))
+        assert np.all(np.isnan(images.told_g)) and np.all(np.isnan(told.told_g[some]))
+        np.testing.assert_array_equal(told.told_g[~some], images.g[~some])
+        assert np.all((told.told_edge > 0) == some)
+        assert np.abs(told.told_radius - told.true_radius)[some].max() < 0.15
+
+
 class TestBank:
     def test_a_crop_is_the_map(self, library):
         bank = contrast_bank([library], smooth_share=0.0)
