@@ -1,7 +1,7 @@
 """Disk positions and strain: this package and everyone else on the same patterns, in one run.
 
-    python benchmarks/disks.py                     all tables (about an hour and a half on one core,
-                                                   half an hour of it trains the published CNN)
+    python benchmarks/disks.py                     all tables (about an hour on one core, some
+                                                   minutes of it to train the published CNN)
     python benchmarks/disks.py --quick             small sets, minutes
     python benchmarks/disks.py --only A,time       some parts
     python benchmarks/disks.py --model FILE        another model than the shipped one

@@ -51,19 +51,22 @@ ZONES = [
     ("CsCl", "cesiumchloride", 4.123, (1, 1, 0), 200, 2.8),
     ("CaF2", "fluorite", 5.463, (1, 1, 0), 200, 3.0),
 ]
-SAMPLES = 20_000_000
+STRONG, ALL = 24, 60
+"""Reflections of each zone: first the strong ones, then the faint and far ones too, whose contrast
+is steeper and which weigh most in a lattice fit."""
+SAMPLES = {STRONG: 20_000_000, ALL: 6_000_000}
 THICKNESS = [8, 16, 28, 42, 60, 85, 120]
 
 
-def libraries() -> list[mlmaps.RockingLibrary]:
+def libraries(reflections: int) -> list[mlmaps.RockingLibrary]:
     """Plane-wave maps over ± 0.6° of every zone."""
     made = []
     for name, structure, cell, zone, energy, angle in ZONES:
         made.append(
             mlmaps.simulate_rocking(
                 atoms(name, structure, cell), mlmaps.Beam(energy, angle), zone_axis=zone,
-                tilt_range=0.6, tilt_step=0.02, thickness=THICKNESS, reflections=24, g_max=2.0,
-                show_progressbar=False,
+                tilt_range=0.6, tilt_step=0.02, thickness=THICKNESS, g_max=2.0,
+                reflections=reflections, show_progressbar=False,
             )
         )  # fmt: skip
     return made
@@ -80,12 +83,17 @@ def atoms(name: str, structure: str | None, cell: float | tuple[float, float] | 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--share", type=float, default=1.0, help="of the samples, for a trial")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=SHIPPED)
     options = parser.parse_args()
     started = time.time()
-    model = mlmaps.train_disk_model(libraries(), samples=options.samples, seed=options.seed)
+    model = None
+    for reflections, samples in SAMPLES.items():
+        model = mlmaps.train_disk_model(
+            libraries(reflections), start=model, samples=int(options.share * samples),
+            seed=options.seed,
+        )  # fmt: skip
     model.save(options.output)
     print(model.card)
     print(f"{time.time() - started:.0f} s, {options.output.stat().st_size / 1e6:.2f} MB")

@@ -18,6 +18,8 @@ Float = NDArray[np.floating]
 
 FINER = 2
 """Maps are cubically interpolated to a grid this much finer, so that crops may be linear."""
+FAINTEST = 1e-5
+"""Of the brightest map's mean: fainter ones hold little but the propagation's own errors."""
 LARGEST_STEPS = 16.0
 """Disk radius in grid steps beyond which a map is too small to crop different disks from it."""
 
@@ -91,7 +93,7 @@ def contrast_bank(
         y, x = ((n - size) // 2 for n in values.shape[:2])
         values = values[y : y + size, x : x + size]
         flat = np.moveaxis(values.reshape(size, size, -1), -1, 0)
-        bright = flat.mean(axis=(1, 2)) > 1e-3 * flat.mean(axis=(1, 2)).max()
+        bright = flat.mean(axis=(1, 2)) > FAINTEST * flat.mean(axis=(1, 2)).max()
         flat = flat[bright]
         step = np.radians(library.tilt_x[1] - library.tilt_x[0])
         places.append(np.tile(_steps_of_g(library, step), (values.shape[2], 1))[bright])
