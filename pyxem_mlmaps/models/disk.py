@@ -19,7 +19,7 @@ __all__ = ["DiskModel", "DiskOptics", "DiskPrediction"]
 
 Float = NDArray[np.floating]
 
-MEASURED_ON = 64
+MEASURED_ON = 48
 """Images of a call that radius and edge are measured on."""
 LARGEST_SIGMA = 0.5
 """Radii. A disk known no better than this was not found: its misfit is raised above 1."""

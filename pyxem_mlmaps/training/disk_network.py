@@ -9,6 +9,7 @@ is worth nothing, and the σ says so.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -115,13 +116,18 @@ class CoarseNetwork:
 
     def __call__(self, features: NDArray[np.float32]) -> Float:
         """(n, 4) for features (n, COARSE_INPUTS)."""
-        x = (features - self.mean) * (1 / self.scale)
-        for index in range(0, len(self.weights), 2):
-            x = x @ self.weights[index]
-            x += self.weights[index + 1]
-            if index + 2 < len(self.weights):
+        x = features
+        weights = (*self._first, *self.weights[2:])
+        for index in range(0, len(weights), 2):
+            x = x @ weights[index]
+            x += weights[index + 1]
+            if index + 2 < len(weights):
                 np.maximum(x, 0, out=x)
         return x
+
+    @functools.cached_property
+    def _first(self) -> tuple[Float, Float]:
+        return _fold(self.weights[0], self.weights[1], self.mean, self.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +155,7 @@ class StripNetwork:
     def __call__(self, strips: NDArray[np.float32]) -> tuple[Float, Float]:
         """Edges (n, ANGLES, 2) and pooled (n, POOLED_OUT) for strips (n, ANGLES, STRIP_INPUTS)."""
         w = self.weights
-        x = (strips - self.mean) * (1 / self.scale)
-        x = _convolve(x, w[0], w[1])
+        x = _convolve(strips, *self._first)
         x = _convolve(x, w[2], w[3])
         pooled = np.maximum(x.mean(axis=1) @ w[4] + w[5], 0)
         y = _convolve(x, w[6], None)
@@ -160,6 +165,18 @@ class StripNetwork:
         edges = (y @ w[11] + w[12]).reshape(len(strips), ANGLES, 2)
         summary = np.concatenate([y.reshape(len(strips), ANGLES, -1).mean(axis=1), pooled], axis=1)
         return edges, summary @ w[13] + w[14]
+
+    @functools.cached_property
+    def _first(self) -> tuple[Float, Float]:
+        return _fold(self.weights[0], self.weights[1], self.mean, self.scale)
+
+
+def _fold(kernel: Float, bias: Float, mean: Float, scale: Float) -> tuple[Float, Float]:
+    """Kernel and bias of a first layer that takes features as they are, not scaled."""
+    times = len(kernel) // len(mean)
+    mean, scale = (np.tile(v.astype(np.float64), times) for v in (mean, scale))
+    folded = kernel / scale[:, None]
+    return folded.astype(np.float32), (bias - mean @ folded).astype(np.float32)
 
 
 def _convolve(x: Float, kernel: Float, bias: Float | None) -> Float:

@@ -104,20 +104,20 @@ class TestPositions:
         assert rms[1] < rms[0]
 
     def test_knowing_the_direct_beam_helps(self, shipped, library):
-        """Contrast varies along g: who knows where g points is not deceived by it as much."""
+        """Contrast varies along g: who knows where g points is not drawn along it on average."""
         conditions = mlmaps.DiskConditions(
             radius=(7, 7), edge=(0.5, 0.5), electrons=(1e6, 1e6), white_share=0, blank=0
         )
         sampler = DiskSampler(contrast_bank([library], smooth_share=0), conditions)
-        images = sampler.images(600, np.random.default_rng(2))
-        everyone = np.ones(600, dtype=bool)
+        images = sampler.images(2000, np.random.default_rng(2))
+        everyone = np.ones(2000, dtype=bool)
         away = images.g / np.maximum(np.linalg.norm(images.g, axis=1, keepdims=True), 1e-9)
         along = []
         for place in (~everyone, everyone):
             told = images.with_known(everyone, place, np.random.default_rng(3))
             error = errors(predict_images(shipped, told), images.centre)
-            along.append(np.sqrt(np.nanmean(np.sum(error * away, axis=1) ** 2)))
-        assert along[1] < along[0]
+            along.append(abs(np.nanmean(np.sum(error * away, axis=1))))
+        assert along[1] < 0.7 * along[0]
 
     def test_the_answer_for_one_image_stands_alone_with_edge_zero(self, shipped):
         images, _ = disks(9, 15.0, 1e4, seed=7)
