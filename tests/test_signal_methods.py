@@ -128,7 +128,7 @@ def test_disk_positions_delegate(signals, disk_calls):
         "descan": None,
         "absent": "drop",
         "max_strain": 0.05,
-        "min_presence": 0.5,
+        "min_presence": 0.9,
         "optics": "measure",
         "batch_size": 2048,
     }

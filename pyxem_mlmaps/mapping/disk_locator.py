@@ -59,7 +59,7 @@ class DiskLocator:
 
     model: Any
     lattice: DiskLattice
-    min_presence: float = 0.5
+    min_presence: float = 0.9
     max_strain: float = 0.05
     batch_size: int = 2048
     saturation: float = np.inf

@@ -42,7 +42,7 @@ def map_disk_positions(
     descan: ArrayLike | Literal["direct_beam"] | None = None,
     absent: Literal["drop", "nan"] = "drop",
     max_strain: float = 0.05,
-    min_presence: float = 0.5,
+    min_presence: float = 0.9,
     optics: ArrayLike | Literal["measure"] | None = "measure",
     batch_size: int = 2048,
 ) -> DiffractionVectors:

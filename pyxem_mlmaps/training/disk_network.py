@@ -116,8 +116,8 @@ class CoarseNetwork:
 
     def __call__(self, features: NDArray[np.float32]) -> Float:
         """(n, 4) for features (n, COARSE_INPUTS)."""
-        x = features
-        weights = (*self._first, *self.weights[2:])
+        x = features - self.mean
+        weights = (self._first, *self.weights[1:])
         for index in range(0, len(weights), 2):
             x = x @ weights[index]
             x += weights[index + 1]
@@ -126,8 +126,8 @@ class CoarseNetwork:
         return x
 
     @functools.cached_property
-    def _first(self) -> tuple[Float, Float]:
-        return _fold(self.weights[0], self.weights[1], self.mean, self.scale)
+    def _first(self) -> Float:
+        return _unscaled(self.weights[0], self.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +155,7 @@ class StripNetwork:
     def __call__(self, strips: NDArray[np.float32]) -> tuple[Float, Float]:
         """Edges (n, ANGLES, 2) and pooled (n, POOLED_OUT) for strips (n, ANGLES, STRIP_INPUTS)."""
         w = self.weights
-        x = _convolve(strips, *self._first)
+        x = _convolve(strips - self.mean, self._first, w[1])
         x = _convolve(x, w[2], w[3])
         pooled = np.maximum(x.mean(axis=1) @ w[4] + w[5], 0)
         y = _convolve(x, w[6], None)
@@ -167,16 +167,13 @@ class StripNetwork:
         return edges, summary @ w[13] + w[14]
 
     @functools.cached_property
-    def _first(self) -> tuple[Float, Float]:
-        return _fold(self.weights[0], self.weights[1], self.mean, self.scale)
+    def _first(self) -> Float:
+        return _unscaled(self.weights[0], self.scale)
 
 
-def _fold(kernel: Float, bias: Float, mean: Float, scale: Float) -> tuple[Float, Float]:
-    """Kernel and bias of a first layer that takes features as they are, not scaled."""
-    times = len(kernel) // len(mean)
-    mean, scale = (np.tile(v.astype(np.float64), times) for v in (mean, scale))
-    folded = kernel / scale[:, None]
-    return folded.astype(np.float32), (bias - mean @ folded).astype(np.float32)
+def _unscaled(kernel: Float, scale: Float) -> Float:
+    """Kernel of a first layer that takes features without their scale: a pass less over them."""
+    return (kernel / np.tile(scale, len(kernel) // len(scale))[:, None]).astype(np.float32)
 
 
 def _convolve(x: Float, kernel: Float, bias: Float | None) -> Float:

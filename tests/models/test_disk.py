@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from scipy.special import erfc
 
 import pyxem_mlmaps as mlmaps
@@ -103,8 +104,13 @@ class TestPositions:
         ]
         assert rms[1] < rms[0]
 
-    def test_knowing_the_direct_beam_helps(self, shipped, library):
-        """Contrast varies along g: who knows where g points is not drawn along it on average."""
+    def test_knowing_the_direct_beam_helps(self, shipped):
+        """Contrast varies along g: who knows where g points is drawn along it less. A crystal that
+        training has not seen, in a zone of few strong reflections."""
+        library = mlmaps.simulate_rocking(
+            bulk("Cu", cubic=True), mlmaps.Beam(200, 2.6), zone_axis=(1, 1, 2), tilt_range=0.2,
+            tilt_step=0.02, thickness=np.arange(40, 81, 10), reflections=25, g_max=1.4,
+        )  # fmt: skip
         conditions = mlmaps.DiskConditions(
             radius=(7, 7), edge=(0.5, 0.5), electrons=(1e6, 1e6), white_share=0, blank=0
         )
@@ -112,12 +118,14 @@ class TestPositions:
         images = sampler.images(2000, np.random.default_rng(2))
         everyone = np.ones(2000, dtype=bool)
         away = images.g / np.maximum(np.linalg.norm(images.g, axis=1, keepdims=True), 1e-9)
-        along = []
+        drawn, rms = [], []
         for place in (~everyone, everyone):
             told = images.with_known(everyone, place, np.random.default_rng(3))
-            error = errors(predict_images(shipped, told), images.centre)
-            along.append(abs(np.nanmean(np.sum(error * away, axis=1))))
-        assert along[1] < 0.7 * along[0]
+            along = np.sum(errors(predict_images(shipped, told), images.centre) * away, axis=1)
+            drawn.append(abs(np.nanmean(along)))
+            rms.append(np.sqrt(np.nanmean(along**2)))
+        assert drawn[1] < 0.5 * drawn[0]
+        assert rms[1] < rms[0]
 
     def test_the_answer_for_one_image_stands_alone_with_edge_zero(self, shipped):
         images, _ = disks(9, 15.0, 1e4, seed=7)
@@ -139,7 +147,7 @@ class TestBatches:
         assert np.abs(errors(together, centres)).max() < 0.5
         for k, radius in enumerate(sizes):
             alone = shipped.predict(images[k], radius, edge=0)
-            assert alone.y[0] == pytest.approx(together.y[k], abs=1e-5)
+            assert alone.y[0] == pytest.approx(together.y[k], abs=2e-4)
 
     def test_more_disks_than_a_batch(self, shipped):
         images, _ = disks(300, 6.0, 1e4, seed=21)

@@ -15,7 +15,9 @@ def short_rounds(monkeypatch):
     monkeypatch.setattr(train_disks, "VALIDATION", 256)
 
 
-CONDITIONS = mlmaps.DiskConditions(radius=(8, 12), electrons=(1e4, 1e6))
+CONDITIONS = mlmaps.DiskConditions(
+    radius=(8, 12), electrons=(1e4, 1e6), edge=(0.25, 1.5), background=(1e-3, 0.3)
+)
 
 
 @pytest.fixture(scope="module")
