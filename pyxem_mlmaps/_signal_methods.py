@@ -178,7 +178,8 @@ def ml_disk_positions(
         that row i is disk i of the lattice everywhere.
     max_strain
         Strain or rotation (radians) that is expected at most, 0.05 is 5 % or 3°: the width of the
-        prior of the lattice fit. It is not a limit where many disks agree.
+        prior of the lattice fit. It is no limit where many disks agree; beyond three times it they
+        keep their positions, with misfits above 1: another grain, or the halo of an amorphous part.
     min_presence
         A disk counts as absent below this probability. At 0.9 about one blank place in two hundred
         passes for a disk, with a large sigma, and one faint disk in a hundred is missed.

@@ -22,7 +22,7 @@ def predict_displacements(
     usable: NDArray[np.bool_],
     radius: float,
     max_strain: float,
-) -> tuple[Float, Float]:
+) -> tuple[Float, Float, Float]:
     """Fit shift and affine deformation of a lattice to its disks, and say where all disks are.
 
     Bayesian: displacement = shift + points @ gradient with Gaussian priors of ``radius`` on the
@@ -51,6 +51,8 @@ def predict_displacements(
         (n, m, 2) displacements of all disks, px.
     spread
         (n, m) the larger of the two standard uncertainties of ``predicted``, px.
+    gradient
+        (n, 2, 2) of the displacement: strain and rotation of each pattern.
 
     Examples
     --------
@@ -59,7 +61,7 @@ def predict_displacements(
     >>> points = np.array([(0, 0), (0, 40), (40, 0), (0, -40), (-40, 0)])
     >>> moved = np.array([1, 2]) + 0.02 * points
     >>> usable = np.array([[True, True, True, True, False]])
-    >>> predicted, _ = predict_displacements(
+    >>> predicted, _, gradient = predict_displacements(
     ...     points, moved[None], np.full((1, 5, 2), 0.1), usable, 8, 0.05
     ... )
     >>> bool(np.abs(predicted - moved).max() < 0.1)
@@ -82,4 +84,4 @@ def predict_displacements(
         squared = np.sum((values - predicted) ** 2 * precision, axis=2)
         weights = base / (1 + squared / scale**2)[..., None]
     variance = inverse.reshape(n, 2, 9) @ products.T
-    return predicted, np.sqrt(variance.max(axis=1))
+    return predicted, np.sqrt(variance.max(axis=1)), solution[..., 1:]

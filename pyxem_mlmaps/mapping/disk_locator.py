@@ -32,6 +32,9 @@ DEVIATION = (1.5, 0.15)
 """px, radii: a disk may be so far from its lattice, plus four standard deviations."""
 LARGEST_PIXEL = 1e15
 """Counts beyond which a pixel is no number: its square must not overflow single precision."""
+ABSURD = 3.0
+"""Times ``max_strain`` beyond which disks are none of this lattice, as in an amorphous halo."""
+ABSURD_MISFIT = 2.0
 STACK_BYTES = 2**25
 
 
@@ -145,7 +148,7 @@ class DiskLocator:
             seen = np.isfinite(values).all(axis=0) & (values[5] >= self.min_presence)
             sigma = np.moveaxis(values[2:4] * np.maximum(values[4], 1), 0, 2)
             moved = np.moveaxis(values[:2], 0, 2) - expected
-            fitted, spread = predict_displacements(
+            fitted, spread, gradient = predict_displacements(
                 points, moved, sigma, seen, radius, self.max_strain
             )
             predicted = expected + fitted
@@ -157,6 +160,8 @@ class DiskLocator:
             allowed = max(DEVIATION[0], DEVIATION[1] * radius)
             allowed = allowed + 4 * np.sqrt(np.maximum(sigma_y, sigma_x) ** 2 + spread**2)
             misfit = np.fmax(misfit, deviation / allowed)
+            absurd = np.abs(gradient).max(axis=(1, 2)) > ABSURD * self.max_strain
+            misfit[np.ix_(absurd, np.any(points != 0, axis=1))] += ABSURD_MISFIT
         seen = wanted & (presence >= self.min_presence)
         y, x = np.where(seen, y, np.nan), np.where(seen, x, np.nan)
         return y, x, sigma_y, sigma_x, misfit, predicted

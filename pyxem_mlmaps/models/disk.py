@@ -326,6 +326,8 @@ class DiskModel:
         sigma = np.sqrt(np.maximum(variance, 1e-12))
         misfit = np.sqrt(result.chi_square)
         known, placed = targets.edge > 0, np.isfinite(targets.g).all(axis=1)
+        if self.card.architecture == "yuan2021":
+            known, placed = np.zeros_like(known), np.zeros_like(placed)
         for name, (optics, place) in CALIBRATIONS.items():
             entry, rows = self.card.calibration.get(name), (known == optics) & (placed == place)
             if entry and rows.any():

@@ -17,9 +17,10 @@ def points(disk_lattice):
 
 def fit(points, moved, usable=None, sigma=0.05):
     usable = np.ones(moved.shape[:2], dtype=bool) if usable is None else usable
-    return predict_displacements(
+    predicted, spread, _ = predict_displacements(
         points, moved, np.full(moved.shape, sigma), usable, RADIUS, max_strain=0.05
     )
+    return predicted, spread
 
 
 def test_shift_and_strain_of_every_pattern(points):
@@ -79,7 +80,7 @@ def test_sigma_weighs(points):
     moved[0, uncertain] = 0.5
     sigma = np.full(moved.shape, 0.01)
     sigma[0, uncertain] = 5.0
-    predicted, _ = predict_displacements(
+    predicted, _, _ = predict_displacements(
         points, moved, sigma, np.ones(moved.shape[:2], dtype=bool), RADIUS, 0.05
     )
     assert np.abs(predicted).max() < 0.02

@@ -177,6 +177,18 @@ class TestAbsentDisks:
 
 
 class TestMisfit:
+    def test_a_strain_that_no_crystal_bears(self, disk_pattern, disk_lattice, edge_model):
+        """As the halo of an amorphous part would have: places stand, all but the direct beam's
+        with a misfit above 1."""
+        stretched = np.array([[0.02, 0.0], [0.0, -0.02]])
+        pattern, truth = disk_pattern(disk_lattice, SHAPE, stretched)
+        for max_strain, strange in ((0.05, False), (0.005, True)):
+            table = DiskLocator(edge_model, disk_lattice, max_strain=max_strain)(pattern[None])[0]
+            away = np.any(disk_lattice.indices != 0, axis=1)
+            assert np.all((table[away, MISFIT] > 1) == strange)
+            assert np.all(table[~away, MISFIT] <= 1)
+            assert np.abs(table[:, :2] - truth).max() < 0.1
+
     def test_disk_of_another_lattice(self, disk_pattern, disk_lattice, edge_model):
         """It keeps its measured place, with a misfit above 1."""
         others = np.arange(37) != 9
