@@ -269,7 +269,10 @@ def main(arguments: list[str] | None = None) -> None:
     tables = io.StringIO()
     with contextlib.redirect_stdout(tables):
         print_tables(figures)
-    asked = " ".join(["python benchmarks/disks.py", *(arguments or sys.argv[1:])])
+    asked = " ".join(
+        "FILE" if word in (given.model, given.published) and word != "none" else word
+        for word in ("python benchmarks/disks.py", *(arguments or sys.argv[1:]))
+    )
     (RESULTS / f"{name}.md").write_text(f"Printed by `{asked}`.\n\n{tables.getvalue()}")
     print(tables.getvalue())
 

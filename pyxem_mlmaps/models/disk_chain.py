@@ -42,7 +42,7 @@ LARGEST_STEP = 1.2
 """Half widths of a strip beyond which its answer is held."""
 WHOLLY_SEEN = 0.97
 """Share of a segment on the detector below which its edge counts for nothing."""
-BATCH = 128
+BATCH = 64
 """Disks at once: their images should stay in the processor's cache from one network to the next."""
 
 
