@@ -15,8 +15,6 @@ from pyxem_mlmaps.training.disk_features import (
     COARSE_INPUTS,
     SHARE,
     STRIP_INPUTS,
-    bin_factor,
-    bin_patterns,
     coarse_picture,
     first_strip,
     last_strip,
@@ -31,6 +29,7 @@ from pyxem_mlmaps.training.disk_network import (
     fit_edges,
     put_weights,
 )
+from pyxem_mlmaps.training.disk_pixels import bin_factor, bin_patterns
 
 __all__ = ["ChainResult", "DiskChain", "Targets"]
 

@@ -14,6 +14,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.training.disk_pixels import FAST, bilinear, binned_box, frame, pixel_noise
+
 __all__ = [
     "ANGLES",
     "COARSE_INPUTS",
@@ -21,8 +23,6 @@ __all__ = [
     "FINE_HALF",
     "NEAR",
     "STRIP_INPUTS",
-    "bin_factor",
-    "bin_patterns",
     "coarse_features",
     "coarse_picture",
     "directions",
@@ -44,12 +44,8 @@ FAR_IN = 4
 FAR_OUT = 2
 RADIAL = NEAR + FAR_IN + FAR_OUT
 STRIP_INPUTS = 2 * RADIAL + 2 + 4 + 2 + 3
-BINNED_RADIUS = 12.0
-"""Pixels that a disk's radius is binned to, at least."""
 SHARE = 2 * RADIAL + 1
 """Which feature of a segment is the share of its samples on the detector."""
-FAST = {"contract", "arcp", "nsz", "reassoc"}
-"""What the compiler may do to sums; not-a-number keeps its meaning."""
 FIRST_HALF = 0.32
 """Half width of the first strip in radii."""
 FINE_HALF = 4.0
@@ -65,8 +61,6 @@ def _sines() -> NDArray[np.float64]:
     return table
 
 
-SPAN = 256
-"""Pixels from a disk's centre that are read at most."""
 MOST = 12
 """Rays along the arc of a segment at most."""
 SINES = _sines().astype(np.float32)
@@ -79,44 +73,6 @@ def directions() -> NDArray[np.float64]:
     """(ANGLES, 3): what a shift (y, x) and a growth of the radius do to the edge's distance."""
     angle = (np.arange(ANGLES) + 0.5) * 2 * np.pi / ANGLES
     return np.stack([np.sin(angle), np.cos(angle), np.ones(ANGLES)], axis=1)
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def bin_factor(radius):  # pragma: no cover - compiled
-    """Pixels that are averaged along each axis where a disk need not be seen finely."""
-    return max(1, int(radius / BINNED_RADIUS))
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def bin_patterns(patterns, factor):  # pragma: no cover - compiled
-    """(n, h // factor, w // factor) means of float32 patterns (n, h, w); the rest is cut off."""
-    n, height, width = patterns.shape
-    rows, columns = height // factor, width // factor
-    out = np.zeros((n, rows, columns), dtype=np.float32)
-    share = np.float32(1.0 / (factor * factor))
-    line = np.empty(width, dtype=np.float32)
-    for k in range(n):
-        for i in range(rows):
-            if factor == 2:  # the commonest
-                upper, lower = patterns[k, 2 * i], patterns[k, 2 * i + 1]
-                for j in range(columns):
-                    pair = upper[2 * j] + upper[2 * j + 1]
-                    out[k, i, j] = share * (pair + lower[2 * j] + lower[2 * j + 1])
-                continue
-            line[:] = patterns[k, i * factor]
-            for a in range(1, factor):
-                line += patterns[k, i * factor + a]
-            for a in range(factor):
-                for j in range(columns):
-                    out[k, i, j] += share * line[j * factor + a]
-    return out
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def binned_box(first, last, size, factor):  # pragma: no cover - compiled
-    """First and last binned pixel wholly within the pixels first..last, of ``size`` binned ones."""
-    low = min((first + factor - 1) // factor, size - 2)
-    return low, max((last + 1) // factor - 1, low + 1)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -158,63 +114,9 @@ def last_strip(
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _frame(image, y, x, y0, y1, x0, x1):  # pragma: no cover - compiled
-    """What :func:`_bilinear` needs to read ``image`` round (y, x): it counts in single precision
-    from a corner near by, since a position far out on a detector would lose its last digits."""
-    corner_y = int(y) - SPAN
-    corner_x = int(x) - SPAN
-    limits = (
-        np.float32(y0 - corner_y), np.float32(y1 - corner_y - 1e-3),
-        np.float32(x0 - corner_x), np.float32(x1 - corner_x - 1e-3),
-    )  # fmt: skip
-    width = image.shape[1]
-    place = np.float32(y - corner_y), np.float32(x - corner_x)
-    return image.reshape(image.size), corner_y * width + corner_x, width, place, limits
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _bilinear(pixels, corner, width, y, x, limits):  # pragma: no cover - compiled
-    """Value at (y, x) of a :func:`_frame`, clamped to its limits."""
-    y = min(max(y, limits[0]), limits[1])
-    x = min(max(x, limits[2]), limits[3])
-    whole_y = np.int32(y)
-    whole_x = np.int32(x)
-    a = y - np.float32(whole_y)
-    b = x - np.float32(whole_x)
-    at = np.uintp(corner + whole_y * width + whole_x)  # unsigned: it needs no check
-    below = at + np.uintp(width)
-    upper = pixels[at] + b * (pixels[at + np.uintp(1)] - pixels[at])
-    lower = pixels[below] + b * (pixels[below + np.uintp(1)] - pixels[below])
-    return upper + a * (lower - upper)
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def _squeeze(value):  # pragma: no cover - compiled
     """Linear round 0, at most ± 6: one bright pixel does not swamp the network."""
     return value / (1.0 + abs(value) * (1.0 / 6.0))
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
-def _noise(image, y, x, low, high, y0, y1, x0, x1):  # pragma: no cover - compiled
-    """Standard deviation of a pixel's noise at distances low..high from (y, x).
-
-    From 2 x 2 checkerboards (+ - / - +), which see neither level nor slope.
-    """
-    summed = 0.0
-    count = 0
-    step = max(1, int(high / 12.0))
-    low2, high2 = low * low, high * high
-    for i in range(max(int(y - high), y0), min(int(y + high), y1 - 1) + 1, step):
-        for j in range(max(int(x - high), x0), min(int(x + high), x1 - 1) + 1, step):
-            r2 = (i + 0.5 - y) ** 2 + (j + 0.5 - x) ** 2
-            if r2 < low2 or r2 > high2:
-                continue
-            d = image[i, j] - image[i, j + 1] - image[i + 1, j] + image[i + 1, j + 1]
-            summed += d * d
-            count += 1
-    if count == 0:
-        return 0.0
-    return math.sqrt(summed / (4.0 * count))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
@@ -226,7 +128,7 @@ def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cov
     """
     cell = 2 * COARSE_REACH * radius / GRID
     n = max(1, int(math.ceil(cell)))
-    pixels, corner, width, place, limits = _frame(image, y, x, y0, y1, x0, x1)
+    pixels, corner, width, place, limits = frame(image, y, x, y0, y1, x0, x1)
     total = 0.0
     count = 0
     for i in range(GRID):
@@ -245,7 +147,7 @@ def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cov
                         summed += image[row, column]
                     else:
                         dy, dx = np.float32(py - y), np.float32(px - x)
-                        summed += _bilinear(
+                        summed += bilinear(
                             pixels, corner, width, place[0] + dy, place[1] + dx, limits
                         )
                     inside += 1
@@ -260,7 +162,7 @@ def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cov
     if not math.isfinite(total):
         return False
     level = total / max(count, 1)
-    noise = _noise(image, y, x, 0.0, COARSE_REACH * radius, y0, y1, x0, x1)
+    noise = pixel_noise(image, y, x, 0.0, COARSE_REACH * radius, y0, y1, x0, x1)
     scale = max(abs(level), 0.02 * noise, 1e-30)
     for k in range(GRID * GRID):
         if out[GRID * GRID + k] > 0:
@@ -305,7 +207,7 @@ def strip_features(
     low_y, high_y = binned_box(y0, y1, rough.shape[0], factor)
     low_x, high_x = binned_box(x0, x1, rough.shape[1], factor)
     middle = 0.5 * (factor - 1)
-    pixels, corner, width, place, limits = _frame(
+    pixels, corner, width, place, limits = frame(
         rough, (y - middle) / factor, (x - middle) / factor, low_y, high_y, low_x, high_x
     )
     for m in range(FAR_IN + FAR_OUT):
@@ -318,14 +220,14 @@ def strip_features(
             for k in range(ANGLES):
                 value = np.float32(0.0)
                 for a in range(n_far):
-                    value += _bilinear(
+                    value += bilinear(
                         pixels, corner, width,
                         place[0] + r * SINES[n_far - 1, k * n_far + a, 0],
                         place[1] + r * SINES[n_far - 1, k * n_far + a, 1], limits,
                     )  # fmt: skip
                 raw[k, NEAR + m] += value / (n_far * n_deep)
-    inside = _noise(image, y, x, 0.0, 0.8 * radius, y0, y1, x0, x1)
-    outside = _noise(image, y, x, 1.15 * radius, 1.6 * radius + 2.0, y0, y1, x0, x1)
+    inside = pixel_noise(image, y, x, 0.0, 0.8 * radius, y0, y1, x0, x1)
+    outside = pixel_noise(image, y, x, 1.15 * radius, 1.6 * radius + 2.0, y0, y1, x0, x1)
     level = _scaled(raw, inside, outside, radius, half, edge, out)
     known = math.isfinite(g_y) and math.isfinite(g_x)
     length = math.sqrt(g_y * g_y + g_x * g_x) if known else 0.0
@@ -344,7 +246,7 @@ def _edge_means(
     image, y, x, radius, half, n_arc, n_near, step, within, y0, y1, x0, x1, raw, out
 ):  # pragma: no cover - compiled
     """Means along the arc of each segment at NEAR distances, and the share on the detector."""
-    pixels, corner, width, place, limits = _frame(image, y, x, y0, y1, x0, x1)
+    pixels, corner, width, place, limits = frame(image, y, x, y0, y1, x0, x1)
     total = NEAR * n_near
     values = np.empty(total, dtype=np.float32)
     first = np.float32(radius - half - 0.5 * step * (n_near - 1))
@@ -357,7 +259,7 @@ def _edge_means(
             sx = SINES[n_arc - 1, k * n_arc + a, 1]
             for m in range(total):
                 r = first + step * np.float32(m)
-                values[m] += _bilinear(
+                values[m] += bilinear(
                     pixels, corner, width, place[0] + r * sy, place[1] + r * sx, limits
                 )
             if not within:

@@ -15,12 +15,11 @@ from pyxem_mlmaps.training.disk_features import (
     ANGLES,
     COARSE_INPUTS,
     STRIP_INPUTS,
-    bin_factor,
-    bin_patterns,
     coarse_picture,
     first_strip,
     last_strip,
 )
+from pyxem_mlmaps.training.disk_pixels import bin_factor, bin_patterns
 from pyxem_mlmaps.training.disk_render import NEIGHBOURS, Draws, render_disk
 
 __all__ = ["DiskImages", "DiskSampler", "coarse_of", "strips_of"]

@@ -9,8 +9,6 @@ from pyxem_mlmaps.training.disk_features import (
     NEAR,
     RADIAL,
     STRIP_INPUTS,
-    bin_factor,
-    bin_patterns,
     coarse_features,
     coarse_picture,
     directions,
@@ -18,6 +16,7 @@ from pyxem_mlmaps.training.disk_features import (
     last_strip,
     strip_features,
 )
+from pyxem_mlmaps.training.disk_pixels import bin_factor, bin_patterns
 
 
 def disk(size, radius, shift=(0.0, 0.0), level=1.0):
