@@ -10,7 +10,7 @@ help:
 	@echo "make test    lint and run the tests"
 	@echo "make test-core   the tests without py4DSTEM, newest NumPy"
 	@echo "make install the set-up alone"
-	@echo "make bench   the measured figures of benchmarks/README.md (about an hour and a half)"
+	@echo "make bench   the measured figures of benchmarks/README.md, long"
 
 $(BIN)/.installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 1; }

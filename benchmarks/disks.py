@@ -1,7 +1,7 @@
 """Disk positions and strain: this package and everyone else on the same patterns, in one run.
 
-    python benchmarks/disks.py                     all tables (about an hour on one core, some
-                                                   minutes of it to train the published CNN)
+    python benchmarks/disks.py                     all tables (with --n 600 and --published FILE,
+                                                   but "time": six minutes on one core)
     python benchmarks/disks.py --quick             small sets, minutes
     python benchmarks/disks.py --only A,time       some parts
     python benchmarks/disks.py --model FILE        another model than the shipped one

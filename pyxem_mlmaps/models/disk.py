@@ -148,11 +148,13 @@ class DiskModel:
                 "better 4 radii."
             )
         places, window = np.tile(middle, (n, 1)), float(middle.max())
+        if g_vectors is not None:
+            g_vectors = _checked_places(g_vectors, n)
         if edge is None:
             edge = 0.0
             if np.ndim(radius) == 0 and n:
                 some = np.unique(np.linspace(0, n - 1, min(n, MEASURED_ON)).astype(int))
-                known = None if g_vectors is None else np.asarray(g_vectors, dtype=float)[some]
+                known = None if g_vectors is None else g_vectors[some]
                 radius, edge = self.measure_optics(
                     data[some], np.arange(len(some)), places[some], float(radius), window, known
                 )
@@ -326,10 +328,10 @@ class DiskModel:
         sigma = np.sqrt(np.maximum(variance, 1e-12))
         misfit = np.sqrt(result.chi_square)
         known, placed = targets.edge > 0, np.isfinite(targets.g).all(axis=1)
-        if self.card.architecture == "yuan2021":
-            known, placed = np.zeros_like(known), np.zeros_like(placed)
+        entries = self.card.calibration
         for name, (optics, place) in CALIBRATIONS.items():
-            entry, rows = self.card.calibration.get(name), (known == optics) & (placed == place)
+            rows = (known == optics) & (placed == place)
+            entry = entries.get(name, entries.get("unknown"))
             if entry and rows.any():
                 sigma[rows], misfit[rows] = calibrated(
                     entry, sigma[rows], misfit[rows], targets.radius[rows], targets.edge[rows]

@@ -45,22 +45,15 @@ def fit_calibration(
         return {}
     left = np.abs(error) / sigma
     known = _covariates(sigma, misfit, radius, edge)
-    tables = {}
+    parts = {name: _parts(known[name], count) for name, count in BINS.items()}
+    middles = {name: [np.median(known[name][part]) for part in parts[name]] for name in BINS}
+    tables = {name: (np.unique(middles[name]), 1.0) for name in BINS}
     for _ in range(PASSES):
-        for name, count in BINS.items():
-            values = known[name]
-            if name not in tables:
-                nodes = [float(np.median(values[part])) for part in _parts(values, count)]
-                tables[name] = (np.unique(nodes), np.ones(len(np.unique(nodes))))
-            nodes, factor = tables[name]
-            if len(nodes) < 2:
-                continue
-            parts = _parts(values, count)
-            step = np.array([max(np.quantile(left[part], ONE_SIGMA), 1e-3) for part in parts])
-            at = np.array([np.median(values[part]) for part in parts])
-            step = np.interp(nodes, at, step)
+        for name, (nodes, factor) in tables.items():
+            step = [max(np.quantile(left[part], ONE_SIGMA), 1e-3) for part in parts[name]]
+            step = np.interp(nodes, middles[name], step) if len(nodes) > 1 else np.ones(1)
             tables[name] = (nodes, factor * step)
-            left = left / np.interp(values, nodes, step)
+            left = left / np.interp(known[name], nodes, step)
     overall = max(float(np.quantile(left, ONE_SIGMA)), 1e-3)
     factors = [
         {"by": name, "nodes": nodes.tolist(), "factor": factor.tolist()}

@@ -274,6 +274,8 @@ class TestErrors:
     def test_places_of_another_number(self, shipped):
         with pytest.raises(ValueError, match=r"g_vectors has shape \(3, 2\); \(2, 2\)"):
             shipped.predict(np.zeros((2, 41, 41)), 10.0, edge=0, g_vectors=np.zeros((3, 2)))
+        with pytest.raises(ValueError, match=r"g_vectors has shape \(1, 2\); \(2, 2\)"):
+            shipped.predict(np.zeros((2, 41, 41)), 10.0, g_vectors=np.zeros((1, 2)))
 
     def test_shape_and_type(self, shipped):
         with pytest.raises(ValueError, match="shape"):
