@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pyxem_mlmaps._grain_figures import (
+    plot_boundaries,
+    plot_grain_tilt,
+    plot_ipf_map,
+    plot_kam,
+)
 from pyxem_mlmaps._input_figures import plot_lattice, plot_rocking, plot_training
 from pyxem_mlmaps._panels import (
     DIVERGING,
@@ -24,6 +30,7 @@ from pyxem_mlmaps._panels import (
     scan_extent,
     symmetric_limit,
 )
+from pyxem_mlmaps._polycrystal_figure import plot_polycrystal
 from pyxem_mlmaps._strain_panels import plot_strain_map
 
 if TYPE_CHECKING:
@@ -32,9 +39,14 @@ if TYPE_CHECKING:
     from pyxem_mlmaps.signals import MLOrientationMap
 
 __all__ = [
+    "plot_boundaries",
     "plot_error_map",
+    "plot_grain_tilt",
+    "plot_ipf_map",
+    "plot_kam",
     "plot_lattice",
     "plot_orientation_map",
+    "plot_polycrystal",
     "plot_rocking",
     "plot_strain_map",
     "plot_tilt",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from orix.crystal_map import Phase
 
-__all__ = ["gasb", "sige", "silicon"]
+__all__ = ["gasb", "sige", "silicon", "uo2", "zirconium"]
 
 SILICON_CELL = 5.4310
 """Å, at room temperature."""
@@ -38,6 +40,58 @@ def gasb() -> Phase:
         ],
     )
     return Phase(name="GaSb", space_group=216, structure=structure)
+
+
+def uo2() -> Phase:
+    """Uranium dioxide: fluorite, a = 5.4704 Å, B of 0.33 Å² (U) and 0.60 Å² (O).
+
+    The displacements, σ = √(B/8π²) of 0.065 Å and 0.087 Å, are rounded values within the spread
+    of neutron diffraction at room temperature (Willis 1963, Proc. R. Soc. A 274, 122; Ruello et
+    al. 2005, J. Phys. Chem. Solids 66, 823).
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps import data
+    >>> data.uo2().space_group.short_name
+    'Fm-3m'
+    """
+    from diffpy.structure import Atom, Lattice, Structure
+    from orix.crystal_map import Phase
+
+    structure = Structure(
+        lattice=Lattice(5.4704, 5.4704, 5.4704, 90, 90, 90),
+        atoms=[
+            Atom("U", [0, 0, 0], Uisoequiv=_mean_square(0.33)),
+            Atom("O", [0.25, 0.25, 0.25], Uisoequiv=_mean_square(0.60)),
+        ],
+    )
+    return Phase(name="UO2", space_group=225, structure=structure)
+
+
+def zirconium() -> Phase:
+    """α-zirconium: hexagonal close packed, a = 3.2316 Å, c = 5.1475 Å, B of 0.55 Å².
+
+    The displacement is a typical one of the metal at room temperature, σ = √(B/8π²) = 0.083 Å.
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps import data
+    >>> data.zirconium().space_group.short_name
+    'P63/mmc'
+    """
+    from diffpy.structure import Atom, Lattice, Structure
+    from orix.crystal_map import Phase
+
+    structure = Structure(
+        lattice=Lattice(3.2316, 3.2316, 5.1475, 90, 90, 120),
+        atoms=[Atom("Zr", [1 / 3, 2 / 3, 0.25], Uisoequiv=_mean_square(0.55))],
+    )
+    return Phase(name="Zr", space_group=194, structure=structure)
+
+
+def _mean_square(b: float) -> float:
+    """U_iso in Å² of a B factor in Å²."""
+    return b / (8 * np.pi**2)
 
 
 def silicon() -> Phase:

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps.data._truth import ScanTruth, truth_to_dict
+from pyxem_mlmaps.data._truth import PolycrystalTruth, ScanTruth, truth_to_dict
 from pyxem_mlmaps.simulation.library import RockingLibrary
+from pyxem_mlmaps.simulation.mixed_scan import MixedScanRenderer
 from pyxem_mlmaps.simulation.scan import ScanRenderer, disk_spline, map_spline
 from pyxem_mlmaps.simulation.spline import LibrarySpline
-from pyxem_mlmaps.specs import DiskLattice
+from pyxem_mlmaps.specs import Beam, DiskLattice
 
 __all__ = [
+    "calibrated_signal",
     "lattice_on_detector",
     "lazy_patterns",
     "scan_renderer",
@@ -106,7 +108,7 @@ def scan_renderer(
 
 
 def lazy_patterns(
-    render: ScanRenderer, scan: tuple[int, ...], chunks: tuple[int, ...] | None
+    render: ScanRenderer | MixedScanRenderer, scan: tuple[int, ...], chunks: tuple[int, ...] | None
 ) -> Any:
     """Dask array (*scan, ky, kx) whose patterns are rendered when they are read."""
     import dask.array as da
@@ -137,19 +139,33 @@ def scan_signal(
     data: Any, truth: ScanTruth, library: RockingLibrary, scan_step: float, title: str
 ) -> Any:
     """The signal with axes, beam and truth in its metadata."""
+    scale = library.beam.aperture_radius / truth.lattice.radius
+    return calibrated_signal(
+        data, truth, library.beam, truth.lattice.origin, scale, scan_step, title
+    )
+
+
+def calibrated_signal(
+    data: Any,
+    truth: ScanTruth | PolycrystalTruth,
+    beam: Beam,
+    origin: tuple[float, float],
+    scale: float,
+    scan_step: float,
+    title: str,
+) -> Any:
+    """The signal of a direct beam at ``origin`` (y, x) px and ``scale`` Å⁻¹ per pixel."""
     from pyxem.signals import LazyElectronDiffraction2D
 
     s = LazyElectronDiffraction2D(data)
     for axis, name in zip(s.axes_manager.navigation_axes, ("x", "y"), strict=False):
         axis.name, axis.scale, axis.units = name, scan_step, "nm"
-    scale = library.beam.aperture_radius / truth.lattice.radius
-    centre = truth.lattice.origin[::-1]
-    for axis, name, zero in zip(s.axes_manager.signal_axes, ("kx", "ky"), centre, strict=True):
+    for axis, name, zero in zip(
+        s.axes_manager.signal_axes, ("kx", "ky"), origin[::-1], strict=True
+    ):
         axis.name, axis.scale, axis.units, axis.offset = name, scale, "$A^{-1}$", -zero * scale
-    s.beam_energy = library.beam.energy
-    s.metadata.set_item(
-        "Acquisition_instrument.TEM.convergence_angle", library.beam.convergence_angle
-    )
+    s.beam_energy = beam.energy
+    s.metadata.set_item("Acquisition_instrument.TEM.convergence_angle", beam.convergence_angle)
     s.metadata.General.title = title
     s.metadata.set_item("Truth", truth_to_dict(truth))
     return s

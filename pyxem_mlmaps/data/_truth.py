@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps.specs import DiskLattice
 
-__all__ = ["ScanTruth", "StrainTruth", "ground_truth", "strain_and_rotation", "truth_to_dict"]
+if TYPE_CHECKING:
+    from orix.crystal_map import CrystalMap, Phase
+
+__all__ = [
+    "PolycrystalTruth",
+    "ScanTruth",
+    "StrainTruth",
+    "ground_truth",
+    "strain_and_rotation",
+    "truth_to_dict",
+]
 
 Float = NDArray[np.floating]
+Index = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
 
@@ -103,19 +115,122 @@ class StrainTruth(ScanTruth):
         return moved[..., ::-1] + origin + shifts[..., None, :]
 
 
-def ground_truth(signal: Any) -> ScanTruth | StrainTruth:
+@dataclass(frozen=True, eq=False)
+class PolycrystalTruth:
+    """What a synthetic scan of a polycrystal was made from.
+
+    Maps have the shape (n_y, n_x) of the scan. Where two sub-grains share a point, ``rotations``,
+    ``grain_id``, ``subgrain_id`` and ``phase_id`` are those of the one with more electrons.
+
+    Parameters
+    ----------
+    rotations
+        (n_y, n_x, 4) unit quaternions, scalar first: orix rotations in the frame of pyxem's
+        ``OrientationMap.to_crystal_map``, see :mod:`pyxem_mlmaps.conventions`.
+    grain_id, subgrain_id, phase_id
+        Numbers from 0. Those of sub-grains are unique over the scan.
+    second_id
+        Sub-grain across the nearest boundary, −1 where it has no share.
+    fraction
+        Electrons that fall on that second sub-grain, 0 to 0.5.
+    thickness
+        nm.
+    electrons
+        Incident electrons per pattern.
+    origin
+        (y, x) px of the direct beam.
+    radius
+        Of the disks, px.
+    scale
+        Å⁻¹ per pixel.
+    crystals
+        Of each phase, as libraries describe them: name, lattice, space group, atoms.
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps import data
+    >>> truth = data.ground_truth(data.polycrystal((32, 32)))  # doctest: +SKIP
+    >>> truth.rotations.shape  # doctest: +SKIP
+    (32, 32, 4)
+    """
+
+    rotations: Float
+    grain_id: Index
+    subgrain_id: Index
+    phase_id: Index
+    second_id: Index
+    fraction: Float
+    thickness: Float
+    electrons: float
+    origin: tuple[float, float]
+    radius: float
+    scale: float
+    crystals: tuple[dict[str, Any], ...]
+
+    @property
+    def pure(self) -> Mask:
+        """(n_y, n_x) where all electrons fall on one sub-grain."""
+        return self.fraction == 0
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """orix phases, in the order of ``phase_id``."""
+        from pyxem_mlmaps._crystal_map import phase_from_dict
+
+        return tuple(phase_from_dict(crystal) for crystal in self.crystals)
+
+    def to_crystal_map(self, signal: Any = None) -> CrystalMap:
+        """As an orix map, with the numbers, fractions and thicknesses as its properties.
+
+        Parameters
+        ----------
+        signal
+            The scan, which gives the map its step and unit. None counts in scan pixels.
+        """
+        from orix.crystal_map import CrystalMap, PhaseList
+        from orix.quaternion import Rotation
+
+        shape = self.grain_id.shape
+        steps, unit = (1.0, 1.0), "px"
+        if signal is not None:
+            axes = signal.axes_manager.navigation_axes[::-1]  # y, x
+            if tuple(axis.size for axis in axes) != shape:
+                raise ValueError(
+                    f"signal has scan axes of {[axis.size for axis in axes]} points (y, x); "
+                    f"{list(shape)} is needed, as in the scan that this truth is of."
+                )
+            steps, unit = tuple(axis.scale for axis in axes), str(axes[0].units)
+        y, x = (step * at for step, at in zip(steps, np.indices(shape), strict=True))
+        names = ("grain_id", "subgrain_id", "second_id", "fraction", "thickness")
+        phases = list(self.phases)
+        for n, phase in enumerate(phases):
+            phase.color = f"C{n}"
+        return CrystalMap(
+            rotations=Rotation(self.rotations.reshape(-1, 4)),
+            phase_id=self.phase_id.ravel(),
+            x=x.ravel(),
+            y=y.ravel(),
+            phase_list=PhaseList(phases, ids=list(range(len(phases)))),
+            prop={name: getattr(self, name).ravel() for name in names},
+            scan_unit=unit,
+        )
+
+
+def ground_truth(signal: Any) -> ScanTruth | StrainTruth | PolycrystalTruth:
     """What a scan of this module was made from.
 
     Parameters
     ----------
     signal
-        From :func:`~pyxem_mlmaps.data.bent_foil` or :func:`~pyxem_mlmaps.data.finfet`, also
-        reloaded from a file. Navigation slicing does not slice the truth.
+        From :func:`~pyxem_mlmaps.data.bent_foil`, :func:`~pyxem_mlmaps.data.finfet` or
+        :func:`~pyxem_mlmaps.data.polycrystal`, also reloaded from a file. Navigation slicing does
+        not slice the truth.
 
     Returns
     -------
-    ScanTruth or StrainTruth
-        The latter for :func:`~pyxem_mlmaps.data.finfet`.
+    ScanTruth, StrainTruth or PolycrystalTruth
+        The second for :func:`~pyxem_mlmaps.data.finfet`, the last for
+        :func:`~pyxem_mlmaps.data.polycrystal`.
 
     Raises
     ------
@@ -126,6 +241,8 @@ def ground_truth(signal: Any) -> ScanTruth | StrainTruth:
     if node is None:
         raise ValueError("this signal carries no truth: it was not made by pyxem_mlmaps.data.")
     values = node.as_dictionary()
+    if "rotations" in values:
+        return _polycrystal_truth(values)
     kind = StrainTruth if "e_xx" in values else ScanTruth
     arguments = {f.name: np.asarray(values[f.name]) for f in fields(kind) if f.name in values}
     arguments["lattice"] = DiskLattice.from_dict(values["lattice"])
@@ -134,8 +251,13 @@ def ground_truth(signal: Any) -> ScanTruth | StrainTruth:
     return kind(**arguments)
 
 
-def truth_to_dict(truth: ScanTruth) -> dict[str, Any]:
+def truth_to_dict(truth: ScanTruth | PolycrystalTruth) -> dict[str, Any]:
     """As it is kept in the metadata."""
+    if isinstance(truth, PolycrystalTruth):
+        values = {f.name: getattr(truth, f.name) for f in fields(truth)}
+        # text, since files do not give lists of dictionaries back as they were
+        crystals = json.dumps(list(truth.crystals))
+        return values | {"origin": np.array(truth.origin), "crystals": crystals}
     kind = StrainTruth if isinstance(truth, StrainTruth) else ScanTruth
     values = {f.name: getattr(truth, f.name) for f in fields(kind)}
     for name, value in values.items():
@@ -144,6 +266,17 @@ def truth_to_dict(truth: ScanTruth) -> dict[str, Any]:
     # an array, since HyperSpy's files give long lists of lists back in another order
     lattice = truth.lattice.to_dict() | {"indices": np.array(truth.lattice.indices)}
     return values | {"lattice": lattice}
+
+
+def _polycrystal_truth(values: dict[str, Any]) -> PolycrystalTruth:
+    maps = ("rotations", "grain_id", "subgrain_id", "phase_id", "second_id", "fraction")
+    y, x = np.asarray(values["origin"]).tolist()
+    return PolycrystalTruth(
+        **{name: np.asarray(values[name]) for name in (*maps, "thickness")},
+        **{name: float(values[name]) for name in ("electrons", "radius", "scale")},
+        origin=(y, x),
+        crystals=tuple(json.loads(values["crystals"])),
+    )
 
 
 def strain_and_rotation(deformation: Float) -> tuple[Float, Float]:

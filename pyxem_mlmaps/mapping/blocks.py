@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps._progress import compute
 
-__all__ = ["check_signal", "checked_shifts", "map_blocks", "sample_patterns", "sampled"]
+__all__ = [
+    "check_signal",
+    "checked_shifts",
+    "map_blocks",
+    "sample_patterns",
+    "sampled",
+    "whole_patterns",
+]
 
 BLOCK_BYTES = 2**25
 """Patterns of a signal in memory are cut into blocks of about so many bytes."""
@@ -78,14 +85,8 @@ def map_blocks(
     """
     import dask.array as da
 
-    data = signal.data
+    data = whole_patterns(signal)
     scan = data.shape[:-2]
-    if not hasattr(data, "dask"):
-        per_block = max(1, BLOCK_BYTES // max(int(np.prod(data.shape[-2:])) * data.itemsize, 1))
-        rows = max(1, per_block // max(int(np.prod(scan[1:])), 1)) if scan else 1
-        chunks = (rows, *data.shape[1:]) if scan else data.shape
-        data = da.from_array(data, chunks=chunks, name=False)
-    data = data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
     n = data.ndim
     options = {
         "dtype": np.float64,
@@ -105,6 +106,20 @@ def map_blocks(
         shifts = np.round(shifts).astype(np.int64)
     moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
     return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
+
+
+def whole_patterns(signal: Any) -> Any:
+    """The signal's data as a dask array whose blocks hold whole patterns, as they are stored."""
+    import dask.array as da
+
+    data = signal.data
+    scan = data.shape[:-2]
+    if not hasattr(data, "dask"):
+        per_block = max(1, BLOCK_BYTES // max(int(np.prod(data.shape[-2:])) * data.itemsize, 1))
+        rows = max(1, per_block // max(int(np.prod(scan[1:])), 1)) if scan else 1
+        chunks = (rows, *data.shape[1:]) if scan else data.shape
+        data = da.from_array(data, chunks=chunks, name=False)
+    return data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
 
 
 def checked_shifts(descan: Any, scan: tuple[int, ...]) -> NDArray[np.float64]:

@@ -15,7 +15,9 @@ from pyxem_mlmaps.specs import Beam
 _AXES = ("tilt_x", "tilt_y", "thickness", "indices", "vectors", "base_rotation")
 
 
-def save_library(library: RockingLibrary, path: Path, overwrite: bool) -> None:
+def save_library(
+    library: RockingLibrary, path: Path, overwrite: bool, show_progressbar: bool | None = None
+) -> None:
     import dask.array as da
     import zarr
 
@@ -39,7 +41,7 @@ def save_library(library: RockingLibrary, path: Path, overwrite: bool) -> None:
         chunks = tuple(c[0] for c in array.chunks)
         target = group.create_dataset(name, shape=array.shape, chunks=chunks, dtype="f4")
         stores.append(array.astype("f4").rechunk(chunks).store(target, compute=False, lock=False))
-    compute(*stores, text="Saving")
+    compute(*stores, show_progressbar=show_progressbar, text="Saving")
     group.attrs.update(
         format="pyxem_mlmaps.RockingLibrary",
         format_version=FORMAT,

@@ -168,7 +168,9 @@ class RockingLibrary:
             maps=None if self.maps is None else self.maps[:, :, chosen],
         )
 
-    def save(self, path: str | Path, overwrite: bool = False) -> None:
+    def save(
+        self, path: str | Path, overwrite: bool = False, show_progressbar: bool | None = None
+    ) -> None:
         """Write a zarr group with every parameter that made the library.
 
         Parameters
@@ -177,10 +179,12 @@ class RockingLibrary:
             For example ``"gasb.zarr"``.
         overwrite
             Whether an existing store may be replaced.
+        show_progressbar
+            As in HyperSpy.
         """
         from pyxem_mlmaps.simulation._store import save_library
 
-        save_library(self, Path(path), overwrite)
+        save_library(self, Path(path), overwrite, show_progressbar)
 
     @classmethod
     def load(cls, path: str | Path, lazy: bool = False) -> RockingLibrary:

@@ -21,9 +21,13 @@ from pyxem_mlmaps.simulation.structure_factors import (
 )
 from pyxem_mlmaps.specs import Beam
 
-__all__ = ["OrientedCrystal", "Setup", "check_overlap", "choose_reflections"]
+__all__ = ["OrientedCrystal", "Setup", "check_overlap", "choose_reflections", "isolated"]
 
 CUTOFFS = np.arange(1.5, 6.01, 0.5)
+NEAR = 1.02
+"""Disks nearer than this many diameters overlap."""
+FAINT = 0.02
+"""Of a disk's mean intensity: what an overlapping disk may carry at most to be left alone."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +126,54 @@ class OrientedCrystal:
 
 
 def choose_reflections(
-    setup: Setup, hkl: NDArray, reflections: Any, tilt: NDArray
+    setup: Setup, hkl: NDArray, reflections: Any, tilt: NDArray, avoid_overlap: bool = False
 ) -> NDArray[np.integer]:
-    """Positions of the wanted reflections among the beams, in order of |g|."""
-    if np.ndim(reflections) == 0:
-        count = int(reflections)
-        if count < 1:
-            raise ValueError(f"reflections={reflections}: at least 1 disk is needed.")
+    """Positions of the wanted reflections among the beams.
+
+    A number of them comes in order of |g|, given ones in their own order; ``avoid_overlap``
+    leaves out those whose disks are not :func:`isolated`, before they are counted.
+    """
+    count = int(reflections) if np.ndim(reflections) == 0 else None
+    if count is None:
+        candidates = _find_reflections(hkl, reflections)
+    elif count < 1:
+        raise ValueError(f"reflections={reflections}: at least 1 disk is needed.")
+    else:
+        candidates = np.arange(len(hkl))
+    if not avoid_overlap and (count is None or count >= len(hkl)):
+        return candidates
+    if not avoid_overlap:
         coarse = np.linspace(tilt[0], tilt[-1], 5)
         strength = setup.intensities(coarse, coarse).mean(axis=(0, 1, 2))
-        return np.sort(np.argsort(-strength, kind="stable")[:count])
+    else:
+        strength = _disk_strength(setup, tilt)
+        candidates = candidates[isolated(setup.g, strength, setup.beam)[candidates]]
+        if not len(candidates):
+            raise ValueError(
+                f"overlap='avoid' leaves none of the reflections={reflections!r}: each of their "
+                "disks is overlapped. Use a smaller convergence angle or another orientation."
+            )
+    if count is None:
+        return candidates
+    strongest = np.argsort(-strength[candidates], kind="stable")[:count]
+    return np.sort(candidates[strongest])
+
+
+def _disk_strength(setup: Setup, tilt: NDArray) -> NDArray[np.floating]:
+    """(n_beam,) mean over tilts, thicknesses and the aperture, by a coarse sum of plane waves."""
+    aperture = 1e-3 * np.degrees(setup.beam.convergence_angle)
+    half = float(tilt[-1]) + aperture
+    n = int(np.clip(np.ceil(3 * half / max(aperture, 1e-6)), 4, 8))
+    waves = np.linspace(-half, half, 2 * n + 1)
+    centres = np.linspace(-tilt[-1], tilt[-1], 9)
+    away = waves[:, None] - centres  # of each plane wave from each tilt, along an axis
+    distance = np.hypot(away[:, None, :, None], away[None, :, None, :])
+    weights = (distance <= aperture + half / (2 * n)).sum(axis=(2, 3))
+    intensities = setup.intensities(waves, waves).mean(axis=2)
+    return np.einsum("xy,xyd->d", weights / weights.sum(), intensities)
+
+
+def _find_reflections(hkl: NDArray, reflections: Any) -> NDArray[np.integer]:
     wanted = np.atleast_2d(np.asarray(reflections, dtype=int))
     position = {key: i for i, key in enumerate(map(tuple, hkl.tolist()))}
     missing = [tuple(r) for r in wanted.tolist() if tuple(r) not in position]
@@ -140,7 +182,33 @@ def choose_reflections(
             f"reflections={missing} are not among the {len(hkl)} beams: not in the zone, "
             "forbidden by the lattice centring, or beyond g_max. Leave them out or raise g_max."
         )
-    return np.array([position[tuple(r)] for r in wanted.tolist()])
+    return np.array([position[tuple(r)] for r in wanted.tolist()], dtype=int)
+
+
+def isolated(
+    g: NDArray[np.floating], strength: NDArray[np.floating], beam: Beam
+) -> NDArray[np.bool_]:
+    """Which disks no other disk overlaps that counts.
+
+    Parameters
+    ----------
+    g
+        (n_beam, 2 or 3) Å⁻¹, of all beams; only the components across the beam matter.
+    strength
+        (n_beam,) mean intensities.
+    beam
+        Its aperture makes the disks' radius.
+
+    Returns
+    -------
+    isolated
+        (n_beam,). A disk is overlapped by another one that is nearer than 1.02 diameters and
+        carries more than 2 % of its mean intensity.
+    """
+    distance = np.linalg.norm(g[:, None, :2] - g[None, :, :2], axis=-1)
+    near = distance < NEAR * 2 * beam.aperture_radius
+    near[np.diag_indices(len(g))] = False
+    return ~np.any(near & (strength[None, :] > FAINT * strength[:, None]), axis=1)
 
 
 def check_overlap(g: NDArray, beam: Beam) -> None:

@@ -53,6 +53,7 @@ def simulate_rocking(
     lazy_output: bool = False,
     show_progressbar: bool | None = None,
     num_workers: int | None = None,
+    overlap: Literal["raise", "avoid", "ignore"] = "raise",
 ) -> RockingLibrary:
     """Dynamical disk intensities of a crystal over tilt and thickness.
 
@@ -81,6 +82,13 @@ def simulate_rocking(
     reflections
         How many of the strongest disks (mean over tilts and thicknesses), or (n, 3) Miller
         indices.
+    overlap
+        What becomes of disks that overlap. "raise": it is an error if the chosen ones do (a
+        warning below 10 % overlap). "avoid": only disks are chosen that no other beam, chosen or
+        not, overlaps with more than 2 % of their mean intensity (centres nearer than 1.02
+        diameters); a number of ``reflections`` counts after that, and may not be reached.
+        "ignore": nothing is checked. In a general ``orientation`` the disks of several Laue zones
+        lie in one pattern, and overlaps are the rule.
     absorption
         "thermal": the absorptive potential of thermal diffuse scattering, from the Debye-Waller
         factors (:func:`~pyxem_mlmaps.simulation.structure_factors.thermal_absorption`). A number:
@@ -127,7 +135,8 @@ def simulate_rocking(
     ------
     ValueError
         If neither or both of ``zone_axis`` and ``orientation`` are given, a number is out of its
-        range, a reflection is not in the zone, or disks overlap (a warning below 10 % overlap).
+        range, a reflection is not in the zone, disks overlap under ``overlap="raise"`` or
+        ``overlap="avoid"`` leaves none.
 
     Examples
     --------
@@ -154,6 +163,8 @@ def simulate_rocking(
     )
     if absorption != "thermal" and not (np.isreal(absorption) and 0 <= absorption <= 0.5):
         raise ValueError(f"absorption={absorption!r}: 'thermal' or U'/U of 0 to 0.5 is allowed.")
+    if overlap not in ("raise", "avoid", "ignore"):
+        raise ValueError(f"overlap={overlap!r}: 'raise', 'avoid' or 'ignore' is allowed.")
     _check_absorption_scale(crystal, absorption, absorption_scale)
     if not (np.all(np.isfinite(thickness)) and np.all(np.diff(thickness, prepend=0.0) > 0)):
         raise ValueError(f"thickness={thickness} nm must be positive and ascend.")
@@ -165,8 +176,9 @@ def simulate_rocking(
     cutoff, reached = (g_max, None) if g_max else physics.converge(thickness, convergence)
     setup, hkl = physics.setup(cutoff, thickness)
     tilt = _even_axis(tilt_range, tilt_step)
-    keep = choose_reflections(setup, hkl, reflections, tilt)
-    check_overlap(setup.g[keep], beam)
+    keep = choose_reflections(setup, hkl, reflections, tilt, avoid_overlap=overlap == "avoid")
+    if overlap == "raise":
+        check_overlap(setup.g[keep], beam)
     fine_thickness, weights = spread_quadrature(thickness, thickness_spread)
     setup = replace(setup, keep=keep, thickness=fine_thickness)
     radius = beam.convergence_angle * 1e-3 / np.radians(tilt_step)
@@ -191,6 +203,7 @@ def simulate_rocking(
         "n_beams": len(hkl),
         "laue_zones": laue_zones,
         "step": step,
+        "overlap": overlap,
         "versions": _versions(),
     }
     library = RockingLibrary(
@@ -271,6 +284,8 @@ def simulate_rocking_ensemble(
         if libraries:  # the same disks and beams as the first
             options["reflections"] = libraries[0].indices
             options["g_max"] = libraries[0].parameters["g_max"]
+            if options.get("overlap") == "avoid":  # the first has chosen
+                options["overlap"] = "ignore"
         libraries.append(
             simulate_rocking(
                 phase,

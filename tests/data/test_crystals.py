@@ -43,3 +43,27 @@ def test_alloy_scatters_as_the_mean_of_its_elements():
 def test_bad_fraction(x):
     with pytest.raises(ValueError, match="fraction of germanium"):
         data.sige(x)
+
+
+def test_uo2_is_fluorite():
+    """Four uranium and eight oxygen atoms, U-O = √3 a/4 = 2.369 Å, 10.96 g/cm³; B as stated."""
+    crystal = as_crystal(data.uo2())
+    symbols = np.array(crystal.symbols)
+    assert (symbols == "U").sum() == 4 and (symbols == "O").sum() == 8
+    apart = crystal.positions[symbols == "O"] - crystal.positions[0]
+    distance = np.linalg.norm((apart - np.round(apart)) @ crystal.cell, axis=1)
+    np.testing.assert_allclose(distance, 2.3687, atol=1e-4)
+    b = 8 * np.pi**2 * crystal.sigma**2
+    np.testing.assert_allclose(b, np.where(symbols == "U", 0.33, 0.60))
+
+
+def test_zirconium_is_close_packed():
+    """Two atoms with neighbours at √(a²/3 + c²/4) = 3.179 Å; 001 is forbidden by the screw axis."""
+    crystal = as_crystal(data.zirconium())
+    assert crystal.symbols == ("Zr", "Zr")
+    apart = crystal.positions[1] - crystal.positions[0]
+    steps = np.stack(np.meshgrid(*3 * [[-1, 0, 1]], indexing="ij"), axis=-1).reshape(-1, 3)
+    distance = np.linalg.norm((apart + steps) @ crystal.cell, axis=1)
+    assert distance.min() == pytest.approx(3.1787, abs=1e-3)
+    u = np.abs(potential_coefficients(crystal, 200, 1.2)([[0, 0, 2], [0, 0, 1]]))
+    assert u[0] > 0.03 and u[1] < 1e-6 * u[0]

@@ -364,6 +364,7 @@ class TestBadArguments:
             ({"reflections": [(0, 0, 0), (1, 1, 1)]}, r"reflections=\[\(1, 1, 1\)\]"),
             ({"debye_waller": 2.0}, "debye_waller"),
             ({"g_max": -1.0}, "g_max"),
+            ({"overlap": "maybe"}, "overlap='maybe'"),
         ],
     )
     def test_are_named(self, gasb, options, message):
@@ -379,3 +380,70 @@ class TestBadArguments:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             simulate(gasb, beam=Beam(300, 2.7), lazy_output=True)
+
+
+class TestOverlap:
+    """A general orientation of the crystal: disks of several Laue zones in one pattern."""
+
+    @pytest.fixture(scope="class")
+    def options(self):
+        from orix.quaternion import Rotation
+
+        return {
+            "beam": Beam(300, 4.0),
+            "zone_axis": None,
+            "orientation": Rotation.from_axes_angles((1, 2, 3), 20, degrees=True),
+            "tilt_range": 0.04,
+            "g_max": 2.0,
+        }
+
+    @pytest.fixture(scope="class")
+    def every(self, gasb, options):
+        return simulate(gasb, reflections=1000, overlap="ignore", **options)
+
+    def test_raise_is_the_default(self, gasb, options):
+        with pytest.raises(ValueError, match="overlap"):
+            simulate(gasb, reflections=1000, lazy_output=True, **options)
+
+    def test_avoid(self, gasb, options, every):
+        """As counted here, from the intensities of all disks; numbers count afterwards."""
+        from scipy.spatial.distance import cdist
+
+        library = simulate(gasb, reflections=1000, overlap="avoid", **options)
+        near = cdist(every.vectors, every.vectors) < 2.04 * options["beam"].aperture_radius
+        np.fill_diagonal(near, False)
+        strength = every.mean_intensity
+        worst = (near * strength).max(axis=1) / strength
+        kept = np.zeros(len(worst), dtype=bool)
+        kept[partners(every, library.indices)] = True
+        # a coarser sum over the aperture chooses, so that ratios near 0.02 may differ
+        assert np.all(worst[kept] < 0.03) and np.all(worst[~kept] > 0.013)
+        assert 4 < kept.sum() < 20 < len(kept)
+        np.testing.assert_array_equal(
+            library.intensities, every.intensities[..., np.flatnonzero(kept)]
+        )
+        few = simulate(gasb, reflections=4, overlap="avoid", **options)
+        brightest = np.argsort(-library.mean_intensity)[:4]
+        assert set(map(tuple, few.indices)) == set(map(tuple, library.indices[brightest]))
+
+    def test_avoid_given_reflections(self, gasb, options, every):
+        """Also against beams that are not wanted; the order stays."""
+        library = simulate(gasb, reflections=1000, overlap="avoid", **options)
+        clear = library.indices[[3, 1]]
+        overlapped = every.indices[
+            [i for i in range(len(every.indices)) if i not in partners(every, library.indices)][:1]
+        ]
+        chosen = simulate(
+            gasb, reflections=np.concatenate([overlapped, clear]), overlap="avoid", **options
+        )
+        np.testing.assert_array_equal(chosen.indices, clear)
+        with pytest.raises(ValueError, match="overlap='avoid' leaves none"):
+            simulate(gasb, reflections=overlapped, overlap="avoid", **options)
+
+    def test_in_an_ensemble(self, gasb, options):
+        """The first library chooses, the others have the same disks."""
+        first, second = simulate_rocking_ensemble(
+            gasb, n=2, reflections=1000, overlap="avoid", thickness=[40.0], **options
+        )
+        np.testing.assert_array_equal(first.indices, second.indices)
+        assert first.parameters["overlap"] == "avoid"

@@ -1,0 +1,176 @@
+"""From a segment's summed pattern to its orientation: candidates in, one dynamical answer out.
+
+A template's tilt is off by a degree or two. So the answer is looked for in a wide library first,
+simulated with few beams; the node that it falls on then gives the precise one. A candidate is taken
+if its library explains the pattern, otherwise the next one is tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps.mapping.grain_models import FINE, WIDE, GrainModels, ModelKey
+from pyxem_mlmaps.mapping.template_match import Camera, Candidates
+from pyxem_mlmaps.models.pattern_fit import Optics, PatternFit
+from pyxem_mlmaps.simulation.orientation_nodes import canonical, node_of, relative_to_node
+
+__all__ = ["Solution", "Solver", "better_of", "merge_fits"]
+
+Float = NDArray[np.floating]
+
+STARTS = 5
+"""Answers of a search that are fitted."""
+MOVES = 3
+"""Times that an answer at the border of its library is taken to the next node."""
+
+
+class Solution(NamedTuple):
+    """One explained pattern: its model, (6,) values, reduced chi-square (1 is noise), matrix."""
+
+    key: ModelKey
+    values: Float
+    chi_square: float
+    matrix: Float
+
+
+@dataclass(frozen=True, eq=False)
+class Solver:
+    """Finds orientations of single patterns.
+
+    Parameters
+    ----------
+    models
+        Libraries of all orientations.
+    operations
+        For each phase its (n, 3, 3) proper rotations.
+    camera, optics
+        Where the disks are, and what they look like.
+    good
+        Reduced chi-square below which a pattern is explained.
+    """
+
+    models: GrainModels
+    operations: list[Float]
+    camera: Camera
+    optics: Optics
+    good: float = 1.5
+
+    def key_of(self, phase: int, matrix: Float, grid=FINE) -> tuple[ModelKey, Float]:
+        """Model that serves an orientation, and the equivalent orientation it is for."""
+        turned = canonical(matrix, self.operations[phase])
+        return ModelKey(phase, node_of(turned[2], grid.spacing), grid), turned
+
+    def near(self, key: ModelKey, matrix: Float, thickness: float, origin: Float) -> Float:
+        """(6,) where to look for an orientation with the model of ``key``."""
+        tilt_x, tilt_y, turn = relative_to_node(matrix, key.node)
+        return np.array([tilt_x, tilt_y, thickness, turn, *origin])
+
+    def solve(
+        self, pattern: Float, candidates: Candidates, gain: float, most: int = 4
+    ) -> Solution | None:
+        """The candidate that explains the pattern best.
+
+        Parameters
+        ----------
+        pattern
+            (ky, kx) sum of the patterns of a segment.
+        candidates
+            Best first.
+        gain
+            Counts for one electron.
+        most
+            Candidates that are tried.
+        """
+        best: Solution | None = None
+        for phase, matrix in zip(candidates.phase[:most], candidates.matrix[:most], strict=True):
+            found = self._localise(pattern, int(phase), matrix)
+            solution = self.refine(pattern, int(phase), found, self.camera.origin, gain)
+            best = better_of(best, solution)
+            if best is not None and best.chi_square <= self.good:
+                break
+        return best
+
+    def _localise(self, pattern: Float, phase: int, matrix: Float) -> Float:
+        """Orientation within the error of a template that the wide library likes best."""
+        key, turned = self.key_of(phase, matrix, WIDE)
+        model = self.models[key]
+        near = self.near(key, turned, float(np.mean(self.models.thickness)), self.camera.origin)
+        near = near[None] + np.zeros((len(TURNS), 6))
+        near[:, 3] += TURNS
+        values, cosine = model.search(np.repeat(pattern[None], len(near), 0), near, self.optics)
+        turn = int(np.argmax(cosine[:, 0]))
+        if not np.isfinite(values[turn, 0]).all():
+            return turned
+        near[turn, :3] = values[turn, 0]
+        return model.matrices(near[turn : turn + 1])[0]
+
+    def refine(
+        self, pattern: Float, phase: int, matrix: Float, origin: Float, gain: float
+    ) -> Solution | None:
+        """Precise orientation near ``matrix``, from node to node if need be."""
+        best: Solution | None = None
+        for _ in range(MOVES):
+            key, turned = self.key_of(phase, matrix)
+            if best is not None and key == best.key:
+                break
+            model = self.models[key]
+            near = self.near(key, turned, float(np.mean(self.models.thickness)), origin)
+            fit = self.fit(model, pattern[None], near[None], None, gain, STARTS)
+            chi_square = float(fit.chi_square[0])
+            if not np.isfinite(chi_square):
+                break
+            matrix = model.matrices(fit.values)[0]
+            if best is None or chi_square < best.chi_square:
+                best = Solution(key, fit.values[0], chi_square, matrix)
+            if not fit.at_border[0]:
+                break
+        return best
+
+    def fit(
+        self, model, patterns: Float, near: Float, within: float | None, gain: float, n: int
+    ) -> PatternFit:
+        """Search, then fit from the ``n`` best starts as long as a pattern is not explained."""
+        values, _ = model.search(patterns, near, self.optics, within, n)
+        known = np.isfinite(values).all(axis=2)
+        start = near.copy()
+        start[:, :3] = np.where(known[:, :1], values[:, 0], near[:, :3])
+        best = model.fit(patterns, start, self.optics, gain)
+        for rank in range(1, n):
+            poor = np.flatnonzero(~(best.chi_square <= self.first_good) & known[:, rank])
+            if not len(poor):
+                break
+            start = near[poor].copy()
+            start[:, :3] = values[poor, rank]
+            best = merge_fits(best, model.fit(patterns[poor], start, self.optics, gain), poor)
+        return best
+
+    @property
+    def first_good(self) -> float:
+        """Chi-square at which no other start is tried: well below what counts as explained."""
+        return 1 + 0.2 * (self.good - 1)
+
+
+TURNS = np.array([-0.6, 0.0, 0.6])
+"""Degrees about the beam by which a ranked candidate may still be off."""
+
+
+def better_of(one: Solution | None, other: Solution | None) -> Solution | None:
+    """The one that explains more."""
+    if one is None or other is None:
+        return other if one is None else one
+    return other if other.chi_square < one.chi_square else one
+
+
+def merge_fits(mine: PatternFit, other: PatternFit, rows: NDArray[np.integer]) -> PatternFit:
+    """``mine`` with the rows replaced that ``other`` (one for each of ``rows``) explains better."""
+    with np.errstate(invalid="ignore"):
+        ours = np.where(np.isfinite(mine.chi_square[rows]), mine.chi_square[rows], np.inf)
+        better = other.chi_square < ours
+    fields = [np.array(f) for f in mine]
+    for field, theirs in zip(fields, other, strict=True):
+        field[rows[better]] = theirs[better]
+    return PatternFit(*fields)

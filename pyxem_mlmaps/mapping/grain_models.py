@@ -1,0 +1,154 @@
+"""Grain models by node: simulated when first needed, on disk by content, in memory while used."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps import conventions
+from pyxem_mlmaps._progress import progress
+from pyxem_mlmaps.models.grain import GrainModel
+from pyxem_mlmaps.simulation.crystal import Crystal
+from pyxem_mlmaps.simulation.library import RockingLibrary
+from pyxem_mlmaps.simulation.library_cache import LibraryCache, content_key
+from pyxem_mlmaps.simulation.orientation_nodes import Node
+from pyxem_mlmaps.specs import Beam
+
+__all__ = ["FINE", "WIDE", "GrainModels", "Grid", "ModelKey"]
+
+Float = NDArray[np.floating]
+
+
+class Grid(NamedTuple):
+    """How the libraries of nodes are simulated: degrees, degrees, degrees, nm, Å⁻¹, disks."""
+
+    spacing: float
+    tilt_range: float
+    tilt_step: float
+    thickness_step: float
+    g_max: float
+    reflections: int
+
+
+FINE = Grid(0.8, 0.65, 0.03, 2.5, 3.0, 60)
+"""Nodes that answers come from: a range 0.25° beyond half way to the next node."""
+WIDE = Grid(1.0, 2.2, 0.05, 5.0, 2.0, 60)
+"""Nodes that tell where within the error of a template the tilt is; few beams will do."""
+
+
+class ModelKey(NamedTuple):
+    """Which model: number of the phase, node, and the grid it belongs to."""
+
+    phase: int
+    node: Node
+    grid: Grid
+
+
+@dataclass
+class GrainModels:
+    """Models of all orientations of a scan's phases.
+
+    Parameters
+    ----------
+    crystals
+        Of the phases.
+    beam
+        Energy and convergence semi-angle.
+    thickness
+        (thin, thick) in nm.
+    reach
+        Å⁻¹ from the direct beam to the farthest corner of the detector: reflections beyond are
+        left out.
+    cache
+        Where libraries are kept.
+    memory
+        Bytes of models held in memory.
+    """
+
+    crystals: Sequence[Crystal]
+    beam: Beam
+    thickness: tuple[float, float]
+    reach: float
+    cache: LibraryCache
+    memory: float = 1.5e9
+    options: dict[str, Any] = field(default_factory=dict)
+    _models: OrderedDict[ModelKey, GrainModel] = field(default_factory=OrderedDict, init=False)
+    _lock: Any = field(default_factory=threading.RLock, init=False)
+
+    def __getitem__(self, key: ModelKey) -> GrainModel:
+        with self._lock:
+            if key in self._models:
+                self._models.move_to_end(key)
+                return self._models[key]
+            model = self._make(key)
+            self._models[key] = model
+            while len(self._models) > 1 and self._held() > self.memory:
+                self._models.popitem(last=False)
+            return model
+
+    def prepare(self, keys: Iterable[ModelKey], text: str, show_progressbar: bool | None) -> None:
+        """Simulate, with a progress bar, what is not on disk yet."""
+        missing = [k for k in dict.fromkeys(keys) if self._name(k) not in self.cache]
+        missing = [k for k in missing if k not in self._models]
+        for key in progress(missing, text, show_progressbar, total=len(missing)):
+            self[key]
+
+    def axis(self, grid: Grid) -> Float:
+        """Thicknesses of the libraries, nm."""
+        low, high = self.thickness
+        n = max(int(np.ceil((high - low) / grid.thickness_step - 1e-9)), 4)
+        return np.linspace(low, high, n + 1)
+
+    def _held(self) -> float:
+        return sum(m.n_bytes for m in self._models.values())
+
+    def _name(self, key: ModelKey) -> str:
+        crystal = self.crystals[key.phase].to_dict()
+        crystal.pop("name")
+        return content_key(
+            crystal=crystal,
+            energy=self.beam.energy,
+            convergence_angle=self.beam.convergence_angle,
+            node=[key.node.row, key.node.column, key.node.spacing],
+            grid=list(key.grid),
+            thickness=self.axis(key.grid),
+            reach=round(self.reach, 6),
+            options=self.options,
+        )
+
+    def _make(self, key: ModelKey) -> GrainModel:
+        library = self.cache.get(self._name(key), lambda: self._simulate(key))
+        return GrainModel.of(library, key.node.matrix)
+
+    def _simulate(self, key: ModelKey) -> RockingLibrary:
+        from pyxem_mlmaps.simulation.rocking import simulate_rocking
+
+        grid, crystal = key.grid, self.crystals[key.phase]
+        library = simulate_rocking(
+            crystal.phase,
+            self.beam,
+            orientation=conventions.detector_matrix_to_rotation(key.node.matrix),
+            tilt_range=grid.tilt_range,
+            tilt_step=grid.tilt_step,
+            thickness=self.axis(grid),
+            reflections=grid.reflections,
+            debye_waller=dict(zip(crystal.symbols, [float(s) for s in crystal.sigma], strict=True)),
+            g_max=grid.g_max,
+            overlap="avoid",
+            show_progressbar=False,
+            **self.options,
+        )
+        seen = np.hypot(*library.vectors.T) < self.reach
+        return replace(
+            library,
+            intensities=library.intensities[..., seen],
+            maps=library.maps[..., seen],
+            indices=library.indices[seen],
+            vectors=library.vectors[seen],
+        )

@@ -1,0 +1,244 @@
+"""Coarse orientations by pyxem and diffsims: the candidates that dynamical simulation decides on.
+
+Patterns are matched as spots (:mod:`pyxem_mlmaps.mapping.spot_patterns`) with kinematical
+templates. The best template is often not the right one, since dynamical intensities are not
+kinematical; the right one is nearly always among the best forty. So candidates are first ranked by
+where their reflections lie, and the best few are handed on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps import conventions
+from pyxem_mlmaps.mapping.spot_patterns import Spots, draw_spots
+
+if TYPE_CHECKING:
+    from orix.crystal_map import Phase
+
+    from pyxem_mlmaps.simulation.crystal import Crystal
+    from pyxem_mlmaps.specs import Beam
+
+__all__ = ["Candidates", "Camera", "match_spots"]
+
+Float = NDArray[np.floating]
+
+POWER = 0.25
+"""Intensities of spots and templates are compressed by this power."""
+EXCITATION = 0.04
+"""Å⁻¹. Largest excitation error of a reflection in a template."""
+APART = 4.0
+"""Degrees: candidates that are closer than this are one."""
+REFINE = 2.0
+"""Degrees about the beam within which a candidate is turned onto the spots."""
+
+
+class Camera(NamedTuple):
+    """``origin`` (y, x) px of the direct beam, ``scale`` Å⁻¹ per px, ``radius`` of the disks px."""
+
+    origin: tuple[float, float]
+    scale: float
+    radius: float
+
+
+class Candidates(NamedTuple):
+    """For one pattern, best first: ``phase`` (n,), ``matrix`` (n, 3, 3) crystal to detector,
+    ``score`` (n,), the share of the spots' compressed counts that the reflections explain."""
+
+    phase: NDArray[np.int64]
+    matrix: Float
+    score: Float
+
+
+def match_spots(
+    spots: Sequence[Spots],
+    shape: tuple[int, int],
+    crystals: Sequence[Crystal],
+    beam: Beam,
+    camera: Camera,
+    step: float = 1.0,
+    n_best: int = 40,
+    keep: int = 8,
+) -> list[Candidates]:
+    """Candidate orientations of patterns.
+
+    Parameters
+    ----------
+    spots
+        Disks of each pattern.
+    shape
+        (ky, kx) of the patterns.
+    crystals
+        Of the phases, in their order.
+    beam, camera
+        Energy, and where the direct beam lies.
+    step
+        Between templates, degrees.
+    n_best
+        Templates of each phase that are looked at again.
+    keep
+        Candidates of each pattern.
+
+    Returns
+    -------
+    list of Candidates
+        Empty ones for patterns with fewer than three disks besides the direct beam.
+    """
+    results: list[list[tuple[int, Float, Float]]] = [[] for _ in spots]
+    beside = [np.hypot(*(s.positions - camera.origin).T) > 1.5 * camera.radius for s in spots]
+    usable = [n for n, b in enumerate(beside) if b.sum() >= 3]
+    if usable:
+        images = np.stack([draw_spots(spots[n], shape, POWER, 1.0, ~beside[n]) for n in usable])
+        polar = _polar(images, beam, camera)
+        for number, crystal in enumerate(crystals):
+            found = _match(polar, crystal.phase, beam, camera, shape, step, n_best)
+            for n, matrices in zip(usable, found, strict=True):
+                ranked = _rank(matrices, spots[n], beside[n], crystal, beam, camera, shape)
+                results[n].append((number, *ranked))
+    return [_merge(parts, keep) for parts in results]
+
+
+def _reach(camera: Camera, shape: tuple[int, int]) -> float:
+    """Å⁻¹ from the direct beam to the nearest edge of the detector."""
+    y, x = camera.origin
+    return camera.scale * float(min(y, x, shape[0] - 1 - y, shape[1] - 1 - x))
+
+
+def _polar(images: Float, beam: Beam, camera: Camera) -> Any:
+    import pyxem
+
+    signal = pyxem.signals.ElectronDiffraction2D(images[None])
+    signal.beam_energy = beam.energy
+    axes = signal.axes_manager.signal_axes
+    for axis, centre in zip(axes, camera.origin[::-1], strict=True):
+        axis.scale, axis.offset, axis.units = camera.scale, -centre * camera.scale, "$A^{-1}$"
+    with _quiet():
+        return signal.get_azimuthal_integral2d(
+            npt=max(images.shape[1:]) // 2,
+            npt_azim=360,
+            mean=True,
+            inplace=False,
+            show_progressbar=False,
+        )
+
+
+def _match(
+    polar: Any, phase: Phase, beam: Beam, camera: Camera, shape: Any, step: float, n_best: int
+) -> Float:
+    """(n_pattern, n_best, 3, 3) orientations of the best templates."""
+    from diffsims.generators.simulation_generator import SimulationGenerator
+    from orix.quaternion import Rotation
+    from orix.sampling import get_sample_reduced_fundamental
+
+    with _quiet():
+        templates = get_sample_reduced_fundamental(step, point_group=phase.point_group)
+        simulation = SimulationGenerator(beam.energy).calculate_diffraction2d(
+            phase,
+            rotation=templates,
+            max_excitation_error=EXCITATION,
+            reciprocal_radius=_reach(camera, shape),
+            with_direct_beam=False,
+        )
+        for each in np.atleast_1d(simulation.coordinates):
+            each.intensity = np.asarray(each.intensity, dtype=float) ** POWER
+        n_best = min(n_best, templates.size)
+        found = polar.get_orientation(
+            simulation, frac_keep=1.0, n_best=n_best, show_progressbar=False
+        )
+        rotations = found.to_crystal_map().rotations.data
+    n = polar.data.shape[1]
+    matrices = conventions.rotation_to_detector_matrix(Rotation(rotations.reshape(-1, 4)))
+    return matrices.reshape(n, -1, 3, 3)
+
+
+def _rank(
+    matrices: Float,
+    spots: Spots,
+    beside: NDArray[np.bool_],
+    crystal: Crystal,
+    beam: Beam,
+    camera: Camera,
+    shape: tuple[int, int],
+) -> tuple[Float, Float]:
+    """Turn each candidate about the beam onto the spots; how much of them it explains."""
+    reach = _reach(camera, shape) * np.sqrt(2)
+    hkl, g = _reflections(crystal, reach)
+    places = (spots.positions[beside] - camera.origin)[:, ::-1] * camera.scale  # (x, y) Å⁻¹
+    weight = spots.counts[beside] ** POWER
+    tolerance = max(0.35 * camera.radius, 0.7) * camera.scale
+    turns = np.arange(-REFINE, REFINE + 0.01, 0.2)
+    out, scores = [], []
+    for matrix in matrices:
+        turned = g @ matrix.T
+        sphere = turned[:, 2] + np.sum(turned**2, axis=1) / (2 * beam.wavenumber)
+        near = np.abs(sphere) < 1.5 * EXCITATION
+        here = turned[near, :2]
+        inside = np.all(np.abs(here) < _reach(camera, shape), axis=1)
+        # reflections on the sphere that show no disk count against an orientation
+        expected = np.exp(-0.5 * (sphere[near] / (0.25 * EXCITATION)) ** 2) * inside
+        best = (-np.inf, 0.0)
+        for turn in turns:
+            c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+            moved = here @ np.array([[c, s], [-s, c]])
+            squared = np.sum((places[:, None] - moved[None]) ** 2, axis=-1)
+            hit = np.exp(-0.5 * squared / tolerance**2)
+            explained = np.sum(weight * np.max(hit, axis=1, initial=0)) / weight.sum()
+            seen = np.sum(expected * np.max(hit, axis=0, initial=0)) / max(expected.sum(), 1e-9)
+            best = max(best, (explained + 0.3 * seen, turn))
+        out.append(conventions.in_plane_matrix(best[1]) @ matrix)
+        scores.append(best[0] / 1.3)
+    return np.array(out), np.array(scores)
+
+
+def _reflections(crystal: Crystal, reach: float) -> tuple[NDArray[np.int64], Float]:
+    """Reflections within reach that the lattice centring allows, and g in the crystal frame."""
+    limit = np.floor(reach * np.linalg.norm(crystal.cell, axis=1) + 1e-9).astype(int)
+    hkl = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in limit], indexing="ij"), -1)
+    hkl = hkl.reshape(-1, 3)
+    g = hkl @ crystal.reciprocal
+    length = np.linalg.norm(g, axis=1)
+    phases = np.exp(2j * np.pi * hkl @ crystal.positions.T)
+    symbols = np.array(crystal.symbols)
+    by_element = [np.abs(phases[:, symbols == e].sum(axis=1)) for e in sorted(set(symbols))]
+    present = np.max(by_element, axis=0) > 1e-3
+    keep = (length > 1e-9) & (length < reach) & present
+    return hkl[keep], g[keep]
+
+
+def _merge(parts: list[tuple[int, Float, Float]], keep: int) -> Candidates:
+    """The best of all phases, each orientation once (equivalents are dealt with by the nodes)."""
+    if not parts:
+        return Candidates(np.empty(0, dtype=np.int64), np.empty((0, 3, 3)), np.empty(0))
+    phase = np.concatenate([np.full(len(score), n) for n, _, score in parts])
+    matrix = np.concatenate([m for _, m, _ in parts])
+    score = np.concatenate([s for _, _, s in parts])
+    chosen: list[int] = []
+    for i in np.argsort(-score, kind="stable"):
+        same = [
+            j
+            for j in chosen
+            if phase[i] == phase[j]
+            and np.trace(matrix[i] @ matrix[j].T) > 1 + 2 * np.cos(np.radians(APART))
+        ]
+        if not same:
+            chosen.append(int(i))
+        if len(chosen) == keep:
+            break
+    return Candidates(phase[chosen], matrix[chosen], score[chosen])
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Progress bars and deprecation warnings of the libraries are theirs, not the user's."""
+    import io
+
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield

@@ -1,0 +1,247 @@
+"""Disks cut into cells: what a search compares, since sums over whole disks are ambiguous.
+
+A disk is a centre and six sectors round it. The counts of a cell are the plane-wave map averaged
+over the same part of the aperture, so a library of maps gives the cells of every tilt by moving
+averages.
+
+Square roots are compared, whose noise is the same for bright and dark cells, by their cosine, which
+knows no scale: with an electron or less in most cells nothing else was as sure to have the right
+tilt among its best answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps.simulation.spline import LibrarySpline
+
+__all__ = ["CELLS", "CellSearch", "cell_counts", "cell_templates"]
+
+Float = NDArray[np.floating]
+
+CELLS = 7
+INNER, OUTER = 0.45, 0.9
+"""Radii that bound the sectors, in disk radii: the rim is left out, where the edge is blurred."""
+LARGEST = 2**25
+"""Comparisons held in memory at once."""
+
+
+@numba.njit(nogil=True, cache=True)
+def cell_counts(patterns, places, turn, radius, out, flat):  # pragma: no cover - compiled
+    """Mean counts per pixel of the cells of each disk, less a flat background.
+
+    Parameters
+    ----------
+    patterns
+        (n, ky, kx).
+    places
+        (n, n_disk, 2) centres (y, x) px.
+    turn
+        (n,) degrees from kx towards ky by which the pattern is turned: cells turn with it.
+    radius
+        Of the disks, px.
+    out
+        (n, n_disk, 7); NaN for disks that leave the detector.
+    flat
+        (n,) the background that was taken off: mean of pixels two px and more outside all disks.
+    """
+    n, height, width = patterns.shape
+    total = np.empty(7)
+    count = np.empty(7)
+    free = np.empty((height, width), dtype=np.bool_)
+    away = radius + 2.0
+    for m in range(n):
+        free[:, :] = True
+        for d in range(places.shape[1]):
+            cy, cx = places[m, d, 0], places[m, d, 1]
+            if not (math.isfinite(cy) and math.isfinite(cx)):
+                continue
+            for y in range(max(int(cy - away), 0), min(int(cy + away) + 2, height)):
+                for x in range(max(int(cx - away), 0), min(int(cx + away) + 2, width)):
+                    if (y - cy) ** 2 + (x - cx) ** 2 <= away * away:
+                        free[y, x] = False
+        background = 0.0
+        pixels = 0
+        for y in range(height):
+            for x in range(width):
+                if free[y, x] and math.isfinite(patterns[m, y, x]):
+                    background += patterns[m, y, x]
+                    pixels += 1
+        background /= max(pixels, 1)
+        flat[m] = background
+        c, s = math.cos(math.radians(turn[m])), math.sin(math.radians(turn[m]))
+        for d in range(places.shape[1]):
+            cy, cx = places[m, d, 0], places[m, d, 1]
+            inside = cy >= radius and cx >= radius
+            inside = inside and cy <= height - 1 - radius and cx <= width - 1 - radius
+            if not inside:  # also where it is NaN
+                out[m, d, :] = np.nan
+                continue
+            total[:] = 0
+            count[:] = 0
+            for y in range(int(cy - radius), int(cy + radius) + 2):
+                for x in range(int(cx - radius), int(cx + radius) + 2):
+                    if y >= height or x >= width:
+                        continue
+                    uy, ux = y - cy, x - cx
+                    r = math.sqrt(uy * uy + ux * ux) / radius
+                    if r > OUTER:
+                        continue
+                    k = 0
+                    if r > INNER:
+                        angle = math.atan2(c * uy - s * ux, c * ux + s * uy)
+                        k = 1 + min(int((angle + math.pi) / (math.pi / 3)), 5)
+                    total[k] += patterns[m, y, x]
+                    count[k] += 1
+            for k in range(7):
+                out[m, d, k] = total[k] / count[k] - background if count[k] else np.nan
+
+
+def cell_templates(
+    maps: LibrarySpline, aperture: float, tilt_x: Float, tilt_y: Float, every: int
+) -> NDArray[np.float32]:
+    """Cells of the library at given tilts on its grid, (n_x, n_y, n_t, n_disk, 7).
+
+    Parameters
+    ----------
+    maps
+        Spline through the plane-wave maps.
+    aperture
+        Convergence semi-angle in degrees.
+    tilt_x, tilt_y
+        Tilts on the grid of the maps, evenly spaced by whole grid steps, degrees.
+    every
+        Thicknesses are taken every so many steps.
+    """
+    step = maps.step[:2]
+    i = np.round((tilt_x - maps.start[0]) / step[0]).astype(int)
+    j = np.round((tilt_y - maps.start[1]) / step[1]).astype(int)
+    depth = np.arange(0, maps.size[2], every)
+    values = _at_depth(maps.coefficients, depth)  # (n_x + 2, n_y + 2, n_t, n_disk)
+    out = np.zeros((len(i), len(j), len(depth), values.shape[3], CELLS), dtype=np.float32)
+    for cell, points in enumerate(_quadrature()):
+        for (di, dj), weight in _stencil(points, aperture, step).items():
+            part = values[np.ix_(i + di + 1, j + dj + 1)]
+            out[..., cell] += np.float32(weight) * part
+    return np.maximum(out, 0)
+
+
+def _at_depth(coefficients: NDArray[np.float32], depth: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Spline coefficients in tilt at some of the thickness grid points."""
+    c = coefficients
+    return (c[:, :, depth] + 4 * c[:, :, depth + 1] + c[:, :, depth + 2]) / np.float32(6)
+
+
+def _quadrature() -> list[Float]:
+    """Points (x, y) in radii over which the map is averaged for each cell."""
+    ring = np.radians(np.arange(6) * 60)
+    centre = np.array([(0.0, 0.0)] + [(0.3 * np.cos(a), 0.3 * np.sin(a)) for a in ring])
+    cells = [centre]
+    for k in range(6):
+        middle = -np.pi + (k + 0.5) * np.pi / 3
+        angles = middle + np.radians([-20, 0, 20])
+        radii = np.array([0.56, 0.78])
+        cells.append(np.array([(r * np.cos(a), r * np.sin(a)) for a in angles for r in radii]))
+    return cells
+
+
+def _stencil(points: Float, aperture: float, step: Float) -> dict[tuple[int, int], float]:
+    """Weights of spline coefficients around a grid point whose sum is the mean over a cell."""
+    weights: dict[tuple[int, int], float] = {}
+    for x, y in points:
+        u, v = -aperture * x / step[0], -aperture * y / step[1]
+        i, wi = _cubic(u)
+        j, wj = _cubic(v)
+        for a in range(4):
+            for b in range(4):
+                key = (i + a - 1, j + b - 1)
+                weights[key] = weights.get(key, 0.0) + wi[a] * wj[b] / len(points)
+    return weights
+
+
+def _cubic(u: float) -> tuple[int, Float]:
+    cell = int(np.floor(u))
+    x = u - cell
+    y = 1 - x
+    weight = np.array([y**3, 4 - 6 * x * x + 3 * x**3, 4 - 6 * y * y + 3 * y**3, x**3]) / 6
+    return cell, weight
+
+
+@dataclass(frozen=True, eq=False)
+class CellSearch:
+    """Templates on a grid of tilt and thickness, compared with patterns by one matrix product.
+
+    Parameters
+    ----------
+    axes
+        Tilt x, tilt y (degrees) and thickness (nm) of the templates.
+    roots
+        (n_template, n_feature) square roots, the last axis of the grid fastest.
+    """
+
+    axes: tuple[Float, Float, Float]
+    roots: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, axes: tuple[Float, Float, Float], templates: Float) -> CellSearch:
+        """From templates (n_x, n_y, n_t, n_disk, 7)."""
+        flat = templates.reshape(-1, templates.shape[-2] * templates.shape[-1])
+        return cls(axes, np.sqrt(np.maximum(flat, 0), dtype=np.float32))
+
+    def ranked(self, counts: Float, n: int) -> Iterator[tuple[Float, Float]]:
+        """The best templates of each pattern, apart from one another, best first.
+
+        Parameters
+        ----------
+        counts
+            (n_pattern, n_disk, 7); NaN features are left out.
+        n
+            How many.
+
+        Yields
+        ------
+        values
+            (n_pattern, 3) tilt x, tilt y, thickness.
+        cosine
+            (n_pattern,) of the angle between the square roots.
+        """
+        flat = counts.reshape(len(counts), -1)
+        known = np.isfinite(flat)
+        roots = np.sqrt(np.maximum(np.nan_to_num(flat), 0), dtype=np.float32)
+        shape = tuple(len(axis) for axis in self.axes)
+        values, cosines = np.empty((n, len(flat), 3)), np.empty((n, len(flat)))
+        block = max(1, LARGEST // len(self.roots))
+        for first in range(0, len(flat), block):
+            part = slice(first, first + block)
+            cosine = self._cosine(roots[part], known[part]).reshape(-1, *shape)
+            for rank in range(n):
+                table = cosine.reshape(len(cosine), -1)
+                where = np.argmax(table, axis=1)
+                cosines[rank, part] = table[np.arange(len(table)), where]
+                best = np.unravel_index(where, shape)
+                values[rank, part] = np.stack(
+                    [axis[i] for axis, i in zip(self.axes, best, strict=True)], axis=-1
+                )
+                if rank < n - 1:
+                    x, y, t = (
+                        np.abs(np.arange(size) - i[:, None]) <= reach
+                        for size, i, reach in zip(shape, best, (1, 1, 0), strict=True)
+                    )
+                    cosine[x[:, :, None, None] & y[:, None, :, None] & t[:, None, None]] = -1
+        yield from zip(values, cosines, strict=True)
+
+    def _cosine(self, roots: NDArray[np.float32], known: NDArray[np.bool_]) -> Float:
+        product = roots @ self.roots.T
+        length = np.linalg.norm(roots, axis=1)[:, None]
+        if (known == known[0]).all():
+            use = known[0]
+            other = np.linalg.norm(self.roots[:, use], axis=1)[None]
+        else:
+            other = np.sqrt(known.astype(np.float32) @ (self.roots**2).T)
+        return product / np.maximum(length * other, 1e-12)
