@@ -3,6 +3,7 @@ from . import plotting as plotting
 from ._signal_methods import register, unregister
 from ._version import __version__
 from .mapping.orientation import map_intensities
+from .mapping.polycrystal import map_polycrystal
 from .mapping.strain import strain_map
 from .models.disk import DiskModel
 from .models.io import load_model
@@ -32,6 +33,7 @@ __all__ = [
     "data",
     "load_model",
     "map_intensities",
+    "map_polycrystal",
     "plotting",
     "register",
     "simulate_rocking",

@@ -130,6 +130,11 @@ class Solver:
                 break
         return best
 
+    def try_near(self, pattern: Float, other: Solution, gain: float) -> Solution | None:
+        """The orientation within two degrees of another segment's that explains a pattern."""
+        found = self._localise(pattern, other.key.phase, other.matrix)
+        return self.refine(pattern, other.key.phase, found, self.camera.origin, gain)
+
     def fit(
         self, model, patterns: Float, near: Float, within: float | None, gain: float, n: int
     ) -> PatternFit:

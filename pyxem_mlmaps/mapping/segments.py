@@ -23,10 +23,12 @@ STRENGTH = 6.0
 
 
 class Segments(NamedTuple):
-    """``labels`` (ny, nx) from 0, -1 for points in none; ``gain`` counts for one electron."""
+    """``labels`` (ny, nx) from 0, -1 for points in none; ``gain`` counts for one electron;
+    ``usable`` (ny, nx) patterns without bad pixels."""
 
     labels: NDArray[np.int64]
     gain: float
+    usable: NDArray[np.bool_]
 
     @property
     def n(self) -> int:
@@ -99,7 +101,7 @@ def segment_scan(roots: NDArray[np.float32], smallest: int = 4) -> Segments:
     large = count[order] >= min(smallest, max(count.max(initial=0), 1))
     rank[order[large]] = np.arange(large.sum())
     labels = np.where(usable, rank[label], -1)
-    return Segments(labels.reshape(ny, nx), gain)
+    return Segments(labels.reshape(ny, nx), gain, usable.reshape(ny, nx))
 
 
 def representatives(labels: NDArray[np.integer], n: int) -> NDArray[np.int64]:

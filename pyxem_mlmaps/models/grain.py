@@ -196,7 +196,7 @@ class GrainModel:
 
     def _templates(self, aperture: float) -> tuple[tuple[Float, Float, Float], Float]:
         if aperture not in self._kept:
-            step, low, high = self.disks.step, self.disks.low, self.disks.high
+            step, low = self.disks.step, self.disks.low
             tilt = [low[k] + step[k] * np.arange(self.disks.size[k]) for k in (0, 1)]
             every = max(1, int(round(SEARCH_THICKNESS / step[2])))
             depth = low[2] + step[2] * np.arange(0, self.disks.size[2], every)

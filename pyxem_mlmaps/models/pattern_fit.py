@@ -381,7 +381,7 @@ def fit_patterns_to_maps(
         damping = 1e-2
         cost = 0.0
         count = 0
-        for iteration in range(max_steps):
+        for _iteration in range(max_steps):
             cost, count = _accumulate(
                 patterns[m], p, linear, disk, use, local, slope, low, size, step, g, optics,
                 width, noise, prior, normal, right, True, coupling, own, True,

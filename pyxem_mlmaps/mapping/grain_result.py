@@ -1,0 +1,167 @@
+"""From fits of all points to an orix crystal map with its properties."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps import conventions
+from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver
+from pyxem_mlmaps.mapping.grain_coarse import CoarseMap
+from pyxem_mlmaps.mapping.grain_points import PointFits
+from pyxem_mlmaps.mapping.segments import Segments
+
+if TYPE_CHECKING:
+    from orix.crystal_map import CrystalMap
+
+__all__ = ["explained_limit", "to_crystal_map"]
+
+Float = NDArray[np.floating]
+
+LIMITS = (1.3, 3.0)
+"""Reduced chi-square up to which a pattern counts as explained, whatever the others have."""
+ABOVE_TYPICAL = 1.25
+MODEL_SIGMA = (0.001, 0.001, 0.0)
+"""Degrees added to σ of tilt x, tilt y and in-plane angle for what the simulation leaves out."""
+
+
+def explained_limit(fits: PointFits) -> float:
+    """Reduced chi-square that points of good segments stay below."""
+    finite = fits.chi_square[np.isfinite(fits.chi_square)]
+    typical = float(np.quantile(finite, 0.4)) if finite.size else 1.0
+    return float(np.clip(ABOVE_TYPICAL * typical, *LIMITS))
+
+
+def to_crystal_map(
+    signal: Any,
+    solver: Solver,
+    fits: PointFits,
+    limit: float,
+    segments: Segments,
+    solutions: list[Solution | None],
+    known: CoarseMap | None,
+    grain_angle: float,
+    subgrain_angle: float,
+) -> CrystalMap:
+    """Build the map, label grains and sub-grains, and warn of what is missing."""
+    shape = segments.labels.shape
+    n = segments.labels.size
+    explained = (fits.chi_square <= limit) & (fits.model >= 0) & ~fits.at_border
+    matrix, phase = _coarse(segments, solutions, known)
+    fallback = (phase < 0) & (fits.model >= 0) & (fits.chi_square <= 4 * limit)
+    turn = np.zeros(n)
+    for number, key in enumerate(fits.keys):
+        rows = np.flatnonzero((explained | fallback) & (fits.model == number))
+        if len(rows):
+            grain = solver.models[key]
+            matrix[rows] = grain.matrices(fits.values[rows])
+            phase[rows] = key.phase
+            turn[rows] = fits.values[rows, 3]
+    sigma, covariance = _uncertainty(fits, turn)
+    missing = ~explained
+    prop = {
+        "sigma_tilt_x": sigma[:, 0],
+        "sigma_tilt_y": sigma[:, 1],
+        "sigma_in_plane": sigma[:, 2],
+        "covariance_xy": covariance[:, 0, 1],
+        "covariance_xz": covariance[:, 0, 2],
+        "covariance_yz": covariance[:, 1, 2],
+        "thickness": fits.values[:, 2].copy(),
+        "sigma_thickness": np.sqrt(fits.covariance[:, 2, 2] * np.maximum(fits.chi_square, 1)),
+    }
+    for values in prop.values():
+        values[missing] = np.nan
+    with np.errstate(invalid="ignore"):
+        misfit = np.sqrt(fits.chi_square / limit)
+    misfit = np.where(fits.at_border, np.maximum(misfit, 2.0), misfit)
+    prop["misfit"] = np.where(np.isfinite(misfit), misfit, np.nan)
+    prop["precise"] = explained.astype(int)
+    xmap = _crystal_map(signal, shape, matrix, phase, prop, solver)
+    _label(xmap, shape, grain_angle, subgrain_angle)
+    _warn(n, explained, phase >= 0)
+    return xmap
+
+
+def _coarse(
+    segments: Segments, solutions: list[Solution | None], known: CoarseMap | None
+) -> tuple[Float, NDArray[np.int64]]:
+    """Coarse orientation and phase of every point; -1 where there is none."""
+    n = segments.labels.size
+    if known is not None:
+        return known.matrix.copy(), known.phase.copy()
+    matrix, phase = np.tile(np.eye(3), (n, 1, 1)), np.full(n, -1)
+    label = segments.labels.ravel()
+    for number, solution in enumerate(solutions):
+        if solution is not None and solution.chi_square <= COARSE_LIMIT:
+            rows = label == number
+            matrix[rows], phase[rows] = solution.matrix, solution.key.phase
+    return matrix, phase
+
+
+COARSE_LIMIT = 30.0
+"""Reduced chi-square of a segment's sum beyond which not even a coarse answer is given."""
+
+
+def _uncertainty(fits: PointFits, turn: Float) -> tuple[Float, Float]:
+    """σ (n, 3) and covariance (n, 3, 3) of tilt x, tilt y, in-plane in detector axes, degrees."""
+    pick = [0, 1, 3]
+    covariance = fits.covariance[:, pick][:, :, pick]
+    covariance = covariance * np.maximum(fits.chi_square, 1)[:, None, None]
+    rotate = conventions.in_plane_matrix(turn)
+    covariance = rotate @ covariance @ np.swapaxes(rotate, -1, -2)
+    covariance = covariance + np.diag(np.square(MODEL_SIGMA))
+    with np.errstate(invalid="ignore"):
+        sigma = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).copy()
+    return sigma, covariance
+
+
+def _crystal_map(
+    signal: Any, shape: tuple[int, int], matrix: Float, phase: Any, prop: dict, solver: Solver
+) -> CrystalMap:
+    from orix.crystal_map import CrystalMap, PhaseList
+
+    axes = signal.axes_manager.navigation_axes[::-1]
+    steps = [1.0] * (2 - len(axes)) + [float(a.scale) for a in axes]
+    unit = str(axes[-1].units) if axes and str(axes[-1].units) != "<undefined>" else "px"
+    y, x = np.meshgrid(
+        *[s * np.arange(k) for s, k in zip(steps, shape, strict=True)], indexing="ij"
+    )
+    phases = PhaseList(
+        phases=[c.phase for c in solver.models.crystals],
+        ids=list(range(len(solver.models.crystals))),
+    )
+    return CrystalMap(
+        rotations=conventions.detector_matrix_to_rotation(matrix),
+        phase_id=phase,
+        x=x.ravel(),
+        y=y.ravel(),
+        phase_list=phases,
+        prop=prop,
+        scan_unit=unit,
+    )
+
+
+def _label(xmap: Any, shape: tuple[int, int], grain_angle: float, subgrain_angle: float) -> None:
+    from pyxem_mlmaps.mapping.grains import label_grains
+    from pyxem_mlmaps.mapping.subgrains import label_subgrains
+
+    if not xmap.is_indexed.any():
+        xmap.prop["grain_id"] = xmap.prop["subgrain_id"] = np.full(xmap.size, -1)
+        return
+    grains = label_grains(xmap, grain_angle)
+    xmap.prop["grain_id"] = grains.ravel()
+    xmap.prop["subgrain_id"] = label_subgrains(xmap, subgrain_angle, grains=grains).ravel()
+
+
+def _warn(n: int, explained: NDArray[np.bool_], indexed: NDArray[np.bool_]) -> None:
+    coarse, none = int((indexed & ~explained).sum()), int((~indexed).sum())
+    if coarse or none:
+        warnings.warn(
+            f"of {n} points {int((indexed & explained).sum())} are precise, {coarse} are coarse "
+            f"(precise = 0: boundaries, or patterns that the simulation does not explain), {none} "
+            "are not indexed.",
+            stacklevel=4,
+        )
