@@ -22,7 +22,7 @@ __all__ = ["Solution", "Solver", "better_of", "merge_fits"]
 
 Float = NDArray[np.floating]
 
-STARTS = 5
+STARTS = 10
 """Answers of a search that are fitted."""
 MOVES = 3
 """Times that an answer at the border of its library is taken to the next node."""
@@ -86,27 +86,41 @@ class Solver:
             Candidates that are tried.
         """
         best: Solution | None = None
-        for phase, matrix in zip(candidates.phase[:most], candidates.matrix[:most], strict=True):
-            found = self._localise(pattern, int(phase), matrix)
-            solution = self.refine(pattern, int(phase), found, self.camera.origin, gain)
-            best = better_of(best, solution)
+        for phase, matrix, score in zip(*(part[:most] for part in candidates), strict=True):
+            explained = best is not None and best.chi_square <= self.good
+            if explained and score < candidates.score[0] - RIVAL:
+                break
+            best = better_of(best, self.try_near(pattern, int(phase), matrix, gain))
+        return best
+
+    def try_near(self, pattern: Float, phase: int, matrix: Float, gain: float) -> Solution | None:
+        """The orientation within two degrees of another one that explains a pattern best."""
+        best: Solution | None = None
+        for found in self._localise(pattern, phase, matrix):
+            best = better_of(best, self.refine(pattern, phase, found, self.camera.origin, gain))
             if best is not None and best.chi_square <= self.good:
                 break
         return best
 
-    def _localise(self, pattern: Float, phase: int, matrix: Float) -> Float:
-        """Orientation within the error of a template that the wide library likes best."""
+    def _localise(self, pattern: Float, phase: int, matrix: Float) -> list[Float]:
+        """Orientations within the error of a template that the wide library likes best."""
         key, turned = self.key_of(phase, matrix, WIDE)
         model = self.models[key]
         near = self.near(key, turned, float(np.mean(self.models.thickness)), self.camera.origin)
         near = near[None] + np.zeros((len(TURNS), 6))
         near[:, 3] += TURNS
-        values, cosine = model.search(np.repeat(pattern[None], len(near), 0), near, self.optics)
-        turn = int(np.argmax(cosine[:, 0]))
-        if not np.isfinite(values[turn, 0]).all():
-            return turned
-        near[turn, :3] = values[turn, 0]
-        return model.matrices(near[turn : turn + 1])[0]
+        patterns = np.repeat(pattern[None], len(near), 0)
+        values, cosine = model.search(patterns, near, self.optics, None, PLACES)
+        if not np.isfinite(values).all():
+            return [turned]
+        places = np.repeat(near[:, None], PLACES, axis=1)
+        places[..., :3] = values
+        order = np.argsort(-cosine.ravel(), kind="stable")
+        kept: list[Float] = []
+        for place in places.reshape(-1, 6)[order]:
+            if all(np.abs(place[:2] - k[:2]).max() > 0.3 for k in kept):
+                kept.append(place)
+        return list(model.matrices(np.array(kept[:PLACES])))
 
     def refine(
         self, pattern: Float, phase: int, matrix: Float, origin: Float, gain: float
@@ -130,10 +144,16 @@ class Solver:
                 break
         return best
 
-    def try_near(self, pattern: Float, other: Solution, gain: float) -> Solution | None:
-        """The orientation within two degrees of another segment's that explains a pattern."""
-        found = self._localise(pattern, other.key.phase, other.matrix)
-        return self.refine(pattern, other.key.phase, found, self.camera.origin, gain)
+    def refine_solution(self, pattern: Float, solution: Solution, gain: float) -> Solution:
+        """A solution fitted again, with other optics than before."""
+        model = self.models[solution.key]
+        start = solution.values[None].copy()
+        start[0, 4:6] = self.camera.origin
+        fit = model.fit(pattern[None], start, self.optics, gain)
+        if not np.isfinite(fit.chi_square[0]):
+            return solution
+        matrix = model.matrices(fit.values)[0]
+        return Solution(solution.key, fit.values[0], float(fit.chi_square[0]), matrix)
 
     def fit(
         self, model, patterns: Float, near: Float, within: float | None, gain: float, n: int
@@ -159,6 +179,11 @@ class Solver:
         return 1 + 0.2 * (self.good - 1)
 
 
+RIVAL = 0.04
+"""Candidates whose score is that close to the best are tried though another explains a pattern:
+crystals in twin orientation share most of their disks."""
+PLACES = 3
+"""Answers of the wide library, 0.3° and more apart, that are looked at."""
 TURNS = np.array([-0.6, 0.0, 0.6])
 """Degrees about the beam by which a ranked candidate may still be off."""
 

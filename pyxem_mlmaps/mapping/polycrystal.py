@@ -45,6 +45,8 @@ TOGETHER = 9
 MOST_SEGMENTS = 1000
 BATCH = 64
 PASSES = 4
+AROUND = 3
+"""Neighbours whose orientations are tried for a segment that templates did not explain."""
 
 
 def map_polycrystal(
@@ -184,8 +186,9 @@ def map_polycrystal(
             solver, solutions = _solve_and_measure(solver, sums, candidates, segments, bars)
         else:
             solutions += _solve(solver, sums, candidates, segments.gain, bars)
+        places = np.stack(np.divmod(points[:, 0], shape[1]), axis=1)
         solutions[start:] = _from_others(
-            solver, sums, solutions[start:], solutions, segments.gain, bars
+            solver, sums, solutions[start:], solutions, places, segments.gain, bars
         )
     fits, limit = _fit_all(scan, solver, segments, solutions, bars)
     xmap = to_crystal_map(
@@ -249,7 +252,11 @@ def _solve_and_measure(
     few = min(len(sums), 6)
     begun = _solve(solver, sums[:few], candidates[:few], segments.gain, bars)
     solver = measure_optics(solver, sums[:few], begun, segments.gain)
-    return solver, _solve(solver, sums, candidates, segments.gain, bars)
+    again = [
+        s if s is None else solver.refine_solution(p, s, segments.gain)
+        for p, s in zip(sums[:few], begun, strict=True)
+    ]
+    return solver, again + _solve(solver, sums[few:], candidates[few:], segments.gain, bars)
 
 
 def _from_others(
@@ -257,21 +264,26 @@ def _from_others(
     sums: Float,
     mine: list[Solution | None],
     others: list[Solution | None],
+    places: NDArray[np.int64],
     gain: float,
     bars: dict[str, Any],
 ) -> list[Solution | None]:
-    """Segments that are not explained, tried with the orientations of all that are."""
-    good = [s for s in others if s is not None and s.chi_square <= solver.good]
+    """Segments that are not explained, tried with the orientations of those around them."""
+    first = len(others) - len(mine)
+    good = [n for n, s in enumerate(others) if s is not None and s.chi_square <= solver.good]
     poor = [n for n, s in enumerate(mine) if s is None or s.chi_square > solver.good]
-    kept: list[Solution] = []
-    for s in good:
-        if all(k.key.phase != s.key.phase or _apart(k.matrix, s.matrix) > 1.0 for k in kept):
-            kept.append(s)
     result = list(mine)
-    shown = progress(poor, "Trying neighbours", bars["show_progressbar"], total=len(poor))
-    for n in shown:
-        for s in kept[: MOST_SEGMENTS // 50]:
-            near = solver.try_near(sums[n], s, gain)
+    for n in progress(poor, "Trying neighbours", bars["show_progressbar"], total=len(poor)):
+        distance = np.sum((places[good] - places[first + n]) ** 2, axis=1)
+        kept: list[Solution] = []
+        for other in np.array(good, dtype=int)[np.argsort(distance, kind="stable")]:
+            s = others[other]
+            if all(k.key.phase != s.key.phase or _apart(k.matrix, s.matrix) > 1.5 for k in kept):
+                kept.append(s)
+            if len(kept) == AROUND:
+                break
+        for s in kept:
+            near = solver.try_near(sums[n], s.key.phase, s.matrix, gain)
             result[n] = better_of(result[n], near)
             if result[n] is not None and result[n].chi_square <= solver.good:
                 break

@@ -106,7 +106,7 @@ def cell_counts(patterns, places, turn, radius, out, flat):  # pragma: no cover 
 def cell_templates(
     maps: LibrarySpline, aperture: float, tilt_x: Float, tilt_y: Float, every: int
 ) -> NDArray[np.float32]:
-    """Cells of the library at given tilts on its grid, (n_x, n_y, n_t, n_disk, 7).
+    """Square roots of the cells of the library at tilts on its grid, (n_x, n_y, n_t, n_disk, 7).
 
     Parameters
     ----------
@@ -115,21 +115,44 @@ def cell_templates(
     aperture
         Convergence semi-angle in degrees.
     tilt_x, tilt_y
-        Tilts on the grid of the maps, evenly spaced by whole grid steps, degrees.
+        Consecutive tilts of the maps' grid, degrees.
     every
         Thicknesses are taken every so many steps.
     """
     step = maps.step[:2]
-    i = np.round((tilt_x - maps.start[0]) / step[0]).astype(int)
-    j = np.round((tilt_y - maps.start[1]) / step[1]).astype(int)
+    i = int(np.round((tilt_x[0] - maps.start[0]) / step[0]))
+    j = int(np.round((tilt_y[0] - maps.start[1]) / step[1]))
     depth = np.arange(0, maps.size[2], every)
-    values = _at_depth(maps.coefficients, depth)  # (n_x + 2, n_y + 2, n_t, n_disk)
-    out = np.zeros((len(i), len(j), len(depth), values.shape[3], CELLS), dtype=np.float32)
-    for cell, points in enumerate(_quadrature()):
-        for (di, dj), weight in _stencil(points, aperture, step).items():
-            part = values[np.ix_(i + di + 1, j + dj + 1)]
-            out[..., cell] += np.float32(weight) * part
-    return np.maximum(out, 0)
+    stencils = [_stencil(points, aperture, step) for points in _quadrature()]
+    taps = np.array(sorted({key for stencil in stencils for key in stencil}))
+    weights = np.array([[s.get(tuple(t), 0.0) for t in taps.tolist()] for s in stencils])
+    out = np.empty(
+        (len(tilt_x), len(tilt_y), len(depth), maps.coefficients.shape[3], CELLS), np.float32
+    )
+    _moving_averages(
+        _at_depth(maps.coefficients, depth), i + 1, j + 1, taps, weights.astype(np.float32), out
+    )
+    return out
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _moving_averages(values, first_i, first_j, taps, weights, out):  # pragma: no cover - compiled
+    n_x, n_y, n_t, n_disk, n_cell = out.shape
+    line = np.empty((n_cell, n_disk), dtype=np.float32)
+    for i in range(n_x):
+        for j in range(n_y):
+            for t in range(n_t):
+                line[:, :] = 0
+                for k in range(len(taps)):
+                    row = values[first_i + i + taps[k, 0], first_j + j + taps[k, 1], t]
+                    for c in range(n_cell):
+                        w = weights[c, k]
+                        if w != 0:
+                            for d in range(n_disk):
+                                line[c, d] += w * row[d]
+                for d in range(n_disk):
+                    for c in range(n_cell):
+                        out[i, j, t, d, c] = math.sqrt(max(line[c, d], np.float32(0)))
 
 
 def _at_depth(coefficients: NDArray[np.float32], depth: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -140,14 +163,11 @@ def _at_depth(coefficients: NDArray[np.float32], depth: NDArray[np.integer]) -> 
 
 def _quadrature() -> list[Float]:
     """Points (x, y) in radii over which the map is averaged for each cell."""
-    ring = np.radians(np.arange(6) * 60)
-    centre = np.array([(0.0, 0.0)] + [(0.3 * np.cos(a), 0.3 * np.sin(a)) for a in ring])
-    cells = [centre]
+    corners = np.radians([30, 150, 270])
+    cells = [np.stack([0.25 * np.cos(corners), 0.25 * np.sin(corners)], axis=1)]
     for k in range(6):
-        middle = -np.pi + (k + 0.5) * np.pi / 3
-        angles = middle + np.radians([-20, 0, 20])
-        radii = np.array([0.56, 0.78])
-        cells.append(np.array([(r * np.cos(a), r * np.sin(a)) for a in angles for r in radii]))
+        angles = -np.pi + (k + 0.5) * np.pi / 3 + np.radians([-14, 14])
+        cells.append(np.stack([0.67 * np.cos(angles), 0.67 * np.sin(angles)], axis=1))
     return cells
 
 
@@ -189,10 +209,9 @@ class CellSearch:
     roots: NDArray[np.float32]
 
     @classmethod
-    def of(cls, axes: tuple[Float, Float, Float], templates: Float) -> CellSearch:
-        """From templates (n_x, n_y, n_t, n_disk, 7)."""
-        flat = templates.reshape(-1, templates.shape[-2] * templates.shape[-1])
-        return cls(axes, np.sqrt(np.maximum(flat, 0), dtype=np.float32))
+    def of(cls, axes: tuple[Float, Float, Float], roots: Float) -> CellSearch:
+        """From square roots (n_x, n_y, n_t, n_disk, 7)."""
+        return cls(axes, roots.reshape(-1, roots.shape[-2] * roots.shape[-1]))
 
     def ranked(self, counts: Float, n: int) -> Iterator[tuple[Float, Float]]:
         """The best templates of each pattern, apart from one another, best first.

@@ -16,7 +16,7 @@ from pyxem_mlmaps import conventions
 from pyxem_mlmaps.models.disk_cells import CELLS, CellSearch, cell_counts, cell_templates
 from pyxem_mlmaps.models.pattern_fit import Optics, PatternFit, fit_patterns_to_maps
 from pyxem_mlmaps.simulation.library import RockingLibrary
-from pyxem_mlmaps.simulation.scan import disk_spline, map_spline
+from pyxem_mlmaps.simulation.scan import map_spline
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 
 __all__ = ["GrainModel"]
@@ -40,8 +40,11 @@ class GrainModel:
 
     Parameters
     ----------
-    maps, disks
-        Splines through the plane-wave maps and through the disk intensities.
+    maps
+        Spline through the plane-wave maps.
+    low, high
+        (3,) ends of the library in tilt x, tilt y (degrees) and thickness (nm): the maps reach
+        farther by the aperture.
     vectors
         (n_disk, 3) g in Å⁻¹ in the detector frame at zero tilt, x, y, and along the beam.
     base
@@ -49,7 +52,8 @@ class GrainModel:
     """
 
     maps: LibrarySpline
-    disks: LibrarySpline
+    low: Float
+    high: Float
     vectors: Float
     base: Float
 
@@ -62,7 +66,8 @@ class GrainModel:
         reciprocal = np.linalg.inv(np.asarray(lattice.base)).T
         return cls(
             maps=map_spline(library),
-            disks=disk_spline(library),
+            low=np.array([library.tilt_x[0], library.tilt_y[0], library.thickness[0]]),
+            high=np.array([library.tilt_x[-1], library.tilt_y[-1], library.thickness[-1]]),
             vectors=library.indices @ reciprocal @ base.T,
             base=np.asarray(base, dtype=float),
         )
@@ -70,7 +75,7 @@ class GrainModel:
     @property
     def n_bytes(self) -> int:
         """Memory of the splines."""
-        return self.maps.coefficients.nbytes + self.disks.coefficients.nbytes
+        return self.maps.coefficients.nbytes
 
     def places(self, values: Float, scale: float) -> Float:
         """(n, n_disk, 2) disk centres (y, x) px at (n, 6) tilt x, y, thickness, in-plane, origin.
@@ -171,8 +176,8 @@ class GrainModel:
                 self.maps.coefficients,
                 self.maps.start,
                 self.maps.step,
-                self.disks.low,
-                self.disks.high,
+                self.low,
+                self.high,
                 self.vectors,
                 (optics.radius, optics.edge, optics.scale, optics.degrees_per_pixel),
                 TAIL * optics.radius,
@@ -196,10 +201,12 @@ class GrainModel:
 
     def _templates(self, aperture: float) -> tuple[tuple[Float, Float, Float], Float]:
         if aperture not in self._kept:
-            step, low = self.disks.step, self.disks.low
-            tilt = [low[k] + step[k] * np.arange(self.disks.size[k]) for k in (0, 1)]
+            step = self.maps.step
+            tilt = [np.arange(self.low[k], self.high[k] + step[k] / 2, step[k]) for k in (0, 1)]
             every = max(1, int(round(SEARCH_THICKNESS / step[2])))
-            depth = low[2] + step[2] * np.arange(0, self.disks.size[2], every)
+            if step[2] >= SEARCH_THICKNESS:  # a wide library
+                every = 2
+            depth = self.low[2] + step[2] * np.arange(0, self.maps.size[2], every)
             self._kept.clear()
             self._kept[aperture] = (
                 (tilt[0], tilt[1], depth),
