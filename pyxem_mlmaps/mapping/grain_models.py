@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps import conventions
-from pyxem_mlmaps._progress import progress
 from pyxem_mlmaps.models.grain import GrainModel
 from pyxem_mlmaps.simulation.crystal import Crystal
 from pyxem_mlmaps.simulation.library import RockingLibrary
@@ -79,25 +78,26 @@ class GrainModels:
     memory: float = 1.5e9
     options: dict[str, Any] = field(default_factory=dict)
     _models: OrderedDict[ModelKey, GrainModel] = field(default_factory=OrderedDict, init=False)
+    _making: dict[ModelKey, Any] = field(default_factory=dict, init=False)
     _lock: Any = field(default_factory=threading.RLock, init=False)
 
     def __getitem__(self, key: ModelKey) -> GrainModel:
+        """The model, made now if need be; other threads wait only if they want the same."""
         with self._lock:
             if key in self._models:
                 self._models.move_to_end(key)
                 return self._models[key]
+            own = self._making.setdefault(key, threading.Lock())
+        with own:
+            with self._lock:
+                if key in self._models:
+                    return self._models[key]
             model = self._make(key)
-            self._models[key] = model
-            while len(self._models) > 1 and self._held() > self.memory:
-                self._models.popitem(last=False)
-            return model
-
-    def prepare(self, keys: Iterable[ModelKey], text: str, show_progressbar: bool | None) -> None:
-        """Simulate, with a progress bar, what is not on disk yet."""
-        missing = [k for k in dict.fromkeys(keys) if self._name(k) not in self.cache]
-        missing = [k for k in missing if k not in self._models]
-        for key in progress(missing, text, show_progressbar, total=len(missing)):
-            self[key]
+            with self._lock:
+                self._models[key] = model
+                while len(self._models) > 1 and self._held() > self.memory:
+                    self._models.popitem(last=False)
+        return model
 
     def axis(self, grid: Grid) -> Float:
         """Thicknesses of the libraries, nm."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps._checks import check_numbers
-from pyxem_mlmaps._progress import compute, progress
+from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps.mapping.blocks import check_signal
 from pyxem_mlmaps.mapping.grain_camera import find_camera, measure_optics
 from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver, better_of
@@ -240,9 +240,13 @@ def _sums(scan: Any, points: NDArray[np.int64], bars: dict[str, Any]) -> Float:
 def _solve(
     solver: Solver, sums: Float, candidates: Any, gain: float, bars: dict[str, Any]
 ) -> list[Solution | None]:
-    both = zip(sums, candidates, strict=True)
-    shown = progress(both, "Finding orientations", bars["show_progressbar"], total=len(sums))
-    return [solver.solve(pattern, each, gain) for pattern, each in shown]
+    import dask
+
+    tasks = [
+        dask.delayed(solver.solve, pure=False, traverse=False)(pattern, each, gain)
+        for pattern, each in zip(sums, candidates, strict=True)
+    ]
+    return list(compute(*tasks, text="Finding orientations", **bars)) if tasks else []
 
 
 def _solve_and_measure(
@@ -269,11 +273,13 @@ def _from_others(
     bars: dict[str, Any],
 ) -> list[Solution | None]:
     """Segments that are not explained, tried with the orientations of those around them."""
+    import dask
+
     first = len(others) - len(mine)
     good = [n for n, s in enumerate(others) if s is not None and s.chi_square <= solver.good]
     poor = [n for n, s in enumerate(mine) if s is None or s.chi_square > solver.good]
-    result = list(mine)
-    for n in progress(poor, "Trying neighbours", bars["show_progressbar"], total=len(poor)):
+    tasks = []
+    for n in poor:
         distance = np.sum((places[good] - places[first + n]) ** 2, axis=1)
         kept: list[Solution] = []
         for other in np.array(good, dtype=int)[np.argsort(distance, kind="stable")]:
@@ -282,12 +288,25 @@ def _from_others(
                 kept.append(s)
             if len(kept) == AROUND:
                 break
-        for s in kept:
-            near = solver.try_near(sums[n], s.key.phase, s.matrix, gain)
-            result[n] = better_of(result[n], near)
-            if result[n] is not None and result[n].chi_square <= solver.good:
-                break
+        tasks.append(
+            dask.delayed(_best_of, pure=False, traverse=False)(solver, sums[n], kept, gain)
+        )
+    found = compute(*tasks, text="Trying neighbours", **bars) if tasks else ()
+    result = list(mine)
+    for n, solution in zip(poor, found, strict=True):
+        result[n] = better_of(result[n], solution)
     return result
+
+
+def _best_of(
+    solver: Solver, pattern: Float, around: list[Solution], gain: float
+) -> Solution | None:
+    best: Solution | None = None
+    for s in around:
+        best = better_of(best, solver.try_near(pattern, s.key.phase, s.matrix, gain))
+        if best is not None and best.chi_square <= solver.good:
+            break
+    return best
 
 
 def _apart(one: Float, other: Float) -> float:
@@ -324,10 +343,6 @@ def _fit_all(
             break
         before = fits.chi_square.copy()
         crossing = across_borders(fits, solver)
-        solver.models.prepare(
-            [fits.keys[m] for m in np.unique(crossing[1])], "Simulating libraries",
-            bars["show_progressbar"],
-        )  # fmt: skip
         text = f"Unexplained points, pass {turn + 1}"
         fit_points(scan, solver, fits, *crossing, segments.gain, True, text=text, **bars)
         for rank in range(3):

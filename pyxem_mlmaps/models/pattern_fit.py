@@ -4,8 +4,8 @@ The model of a pixel at ``u`` px from the centre ``c_g`` of disk g is
 
     I = a_g · A · E(|u| - R) · m_g(tilt - S u, thickness) / πR²  +  b_0 + b_1 / (1 + r²/w²)
 
-with m_g the plane-wave map, E the error function that blurs the edge, S the tilt of one pixel, and
-r the distance from the direct beam. Centres follow the rotated crystal, c_g = o + (Z(φ) T(tilt) M g)
+with m_g the plane-wave map, E the error function of the edge, S the tilt of one pixel, and
+r the distance from the direct beam. Centres follow the crystal, c_g = o + (Z(φ) T(tilt) M g)
 / scale. What is inside a disk moves with the tilt, its edge with the angle about the beam. Disk
 amplitudes a_g have a Gaussian prior about 1 and are eliminated (Schur complement): a simulation
 whose intensities are off by some percent does not pull the angles.
