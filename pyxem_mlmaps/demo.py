@@ -2,9 +2,9 @@
 
 GaSb ⟨110⟩ at 300 kV is simulated, a network is trained, a lazy 4D-STEM scan of a bent foil is
 mapped through ``s.ml_orientation_map`` and compared with its truth. A lazy scan of a strained
-transistor is mapped through ``s.ml_disk_positions`` and ``strain_map``, without training. Where the
-published experiment of Yuan, Zhang, He and Zuo, Ultramicroscopy 231 (2021) 113256, is at hand, it
-is mapped too.
+transistor is mapped through ``s.ml_disk_positions`` and ``strain_map``, without training. Grains of
+UO2 are mapped through ``map_polycrystal``. Where the published experiment of Yuan, Zhang, He and
+Zuo, Ultramicroscopy 231 (2021) 113256, is at hand, it is mapped too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import pyxem_mlmaps as mlmaps
+from pyxem_mlmaps import _demo_grains as grains
 from pyxem_mlmaps import _demo_page as pages
 from pyxem_mlmaps import _demo_strain as strains
 
@@ -42,6 +43,8 @@ class Effort:
     bend: float = 0.35
     scan: tuple[int, int] = (64, 64)
     transistor: tuple[int, int] = (48, 72)
+    polycrystal: tuple[int, int] = (32, 32)
+    grains: int = 3
     steps: int = 1000
     robust_steps: int = 1000
 
@@ -54,6 +57,8 @@ QUICK = Effort(
     bend=0.15,
     scan=(12, 16),
     transistor=(12, 18),
+    polycrystal=(8, 8),
+    grains=1,
     steps=192,
     robust_steps=128,
 )
@@ -79,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     page = pages.Page(output)
-    step = _steps(7 if experiment else 5)
+    step = _steps(8 if experiment else 6)
 
     step("simulate the rocking library of GaSb ⟨110⟩")
     library = simulate(effort)
@@ -115,6 +120,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     print(maps.signal, maps.vectors, maps.strain, sep="\n")
     numbers |= strains.judge_strain(maps.absolute, maps.truth)
     page.add_transistor(maps, numbers)
+
+    step("map the orientations of a polycrystal; its libraries are simulated on the way")
+    crystal = grains.map_grains(effort.polycrystal, effort.grains, output)
+    print(crystal.signal, crystal.xmap, sep="\n")
+    numbers |= grains.judge_grains(crystal)
+    page.add_grains(crystal, numbers)
 
     if experiment:
         step("train a second network that allows for what the simulation does not know")
