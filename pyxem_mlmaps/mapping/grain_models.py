@@ -25,7 +25,7 @@ Float = NDArray[np.floating]
 
 
 class Grid(NamedTuple):
-    """How the libraries of nodes are simulated: degrees, degrees, degrees, nm, Å⁻¹, disks."""
+    """How the libraries of nodes are simulated: degrees, degrees, degrees, nm, Å⁻¹, disks, Å."""
 
     spacing: float
     tilt_range: float
@@ -33,11 +33,12 @@ class Grid(NamedTuple):
     thickness_step: float
     g_max: float
     reflections: int
+    step: float
 
 
-FINE = Grid(0.8, 0.65, 0.03, 2.5, 3.0, 60)
+FINE = Grid(0.8, 0.65, 0.03, 2.5, 3.0, 60, 15.0)
 """Nodes that answers come from: a range 0.25° beyond half way to the next node."""
-WIDE = Grid(1.0, 2.2, 0.05, 5.0, 2.0, 60)
+WIDE = Grid(1.0, 2.2, 0.05, 5.0, 2.0, 60, 15.0)
 """Nodes that tell where within the error of a template the tilt is; few beams will do."""
 
 
@@ -140,6 +141,7 @@ class GrainModels:
             reflections=grid.reflections,
             debye_waller=dict(zip(crystal.symbols, [float(s) for s in crystal.sigma], strict=True)),
             g_max=grid.g_max,
+            step=grid.step,
             overlap="avoid",
             show_progressbar=False,
             **self.options,

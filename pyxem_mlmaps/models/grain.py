@@ -74,8 +74,8 @@ class GrainModel:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of the splines."""
-        return self.maps.coefficients.nbytes
+        """Memory of the spline, and of the templates if they were made."""
+        return self.maps.coefficients.nbytes + sum(t.nbytes for _, t in self._kept.values())
 
     def places(self, values: Float, scale: float) -> Float:
         """(n, n_disk, 2) disk centres (y, x) px at (n, 6) tilt x, y, thickness, in-plane, origin.
