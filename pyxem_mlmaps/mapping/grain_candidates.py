@@ -37,6 +37,14 @@ class Solution(NamedTuple):
     matrix: Float
 
 
+class _Place(NamedTuple):
+    """An orientation, and how well the wide library explains a pattern there."""
+
+    chi_square: float
+    phase: int
+    matrix: Float
+
+
 @dataclass(frozen=True, eq=False)
 class Solver:
     """Finds orientations of single patterns.
@@ -86,23 +94,39 @@ class Solver:
             Candidates that are tried.
         """
         best: Solution | None = None
-        for phase, matrix, score in zip(*(part[:most] for part in candidates), strict=True):
-            explained = best is not None and best.chi_square <= self.good
-            if explained and score < candidates.score[0] - RIVAL:
-                break
-            best = better_of(best, self.try_near(pattern, int(phase), matrix, gain))
-        return best
-
-    def try_near(self, pattern: Float, phase: int, matrix: Float, gain: float) -> Solution | None:
-        """The orientation within two degrees of another one that explains a pattern best."""
-        best: Solution | None = None
-        for found in self._localise(pattern, phase, matrix):
-            best = better_of(best, self.refine(pattern, phase, found, self.camera.origin, gain))
+        number = min(len(candidates.score), most)
+        close = [k for k in range(number) if candidates.score[k] >= candidates.score[0] - RIVAL]
+        others = [[k] for k in range(number) if k not in close]
+        for group in [close, *others]:
+            places = [
+                place
+                for k in group
+                for place in self._places(
+                    pattern, int(candidates.phase[k]), candidates.matrix[k], gain
+                )
+            ]
+            best = better_of(best, self._best_of(pattern, places, gain))
             if best is not None and best.chi_square <= self.good:
                 break
         return best
 
-    def _localise(self, pattern: Float, phase: int, matrix: Float) -> list[Float]:
+    def try_near(self, pattern: Float, phase: int, matrix: Float, gain: float) -> Solution | None:
+        """The orientation within two degrees of another one that explains a pattern best."""
+        return self._best_of(pattern, self._places(pattern, phase, matrix, gain), gain)
+
+    def _best_of(self, pattern: Float, places: list[_Place], gain: float) -> Solution | None:
+        """Precise answers of places, the likeliest first, until one explains the pattern."""
+        best: Solution | None = None
+        places = sorted(places, key=lambda place: place.chi_square)[:MOST_PLACES]
+        for place in places:
+            explained = best is not None and best.chi_square <= self.good
+            if place.chi_square > (SURE if explained else HOPELESS) * places[0].chi_square:
+                break
+            found = self.refine(pattern, place.phase, place.matrix, self.camera.origin, gain)
+            best = better_of(best, found)
+        return best
+
+    def _places(self, pattern: Float, phase: int, matrix: Float, gain: float) -> list[_Place]:
         """Orientations within the error of a template that the wide library likes best."""
         key, turned = self.key_of(phase, matrix, WIDE)
         model = self.models[key]
@@ -110,17 +134,24 @@ class Solver:
         near = near[None] + np.zeros((len(TURNS), 6))
         near[:, 3] += TURNS
         patterns = np.repeat(pattern[None], len(near), 0)
-        values, cosine = model.search(patterns, near, self.optics, None, PLACES)
+        values, _ = model.search(patterns, near, self.optics, None, PLACES)
         if not np.isfinite(values).all():
-            return [turned]
-        places = np.repeat(near[:, None], PLACES, axis=1)
-        places[..., :3] = values
-        order = np.argsort(-cosine.ravel(), kind="stable")
-        kept: list[Float] = []
-        for place in places.reshape(-1, 6)[order]:
-            if all(np.abs(place[:2] - k[:2]).max() > 0.3 for k in kept):
-                kept.append(place)
-        return list(model.matrices(np.array(kept[:PLACES])))
+            return []
+        start = np.repeat(near[:, None], PLACES, axis=1)
+        start[..., :3] = values
+        start = start.reshape(-1, 6)
+        fit = model.fit(np.repeat(pattern[None], len(start), 0), start, self.optics, gain)
+        kept: list[tuple[float, Float]] = []
+        for n in np.argsort(np.nan_to_num(fit.chi_square, nan=np.inf), kind="stable"):
+            place = fit.values[n]
+            if np.isfinite(fit.chi_square[n]) and all(
+                np.abs(place[:2] - other[:2]).max() > 0.1 for _, other in kept
+            ):
+                kept.append((float(fit.chi_square[n]), place))
+        return [
+            _Place(chi_square, phase, model.matrices(place[None])[0])
+            for chi_square, place in kept[:PLACES]
+        ]
 
     def refine(
         self, pattern: Float, phase: int, matrix: Float, origin: Float, gain: float
@@ -173,6 +204,10 @@ class Solver:
             best = merge_fits(best, model.fit(patterns[poor], start, self.optics, gain), poor)
         return best
 
+    def explains(self, solution: Solution | None) -> bool:
+        """Whether a solution is one."""
+        return solution is not None and solution.chi_square <= self.good
+
     @property
     def first_good(self) -> float:
         """Chi-square at which no other start is tried: well below what counts as explained."""
@@ -183,7 +218,11 @@ RIVAL = 0.04
 """Candidates whose score is that close to the best are tried though another explains a pattern:
 crystals in twin orientation share most of their disks."""
 PLACES = 3
-"""Answers of the wide library, 0.3° and more apart, that are looked at."""
+"""Answers of a wide library, a tenth of a degree and more apart, that are looked at."""
+MOST_PLACES = 4
+SURE, HOPELESS = 1.5, 4.0
+"""Chi-square of a place against that of the best one, beyond which it is not looked at: when the
+best one has explained the pattern, and when it has not."""
 TURNS = np.array([-0.6, 0.0, 0.6])
 """Degrees about the beam by which a ranked candidate may still be off."""
 

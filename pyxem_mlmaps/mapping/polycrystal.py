@@ -43,6 +43,10 @@ Float = NDArray[np.floating]
 TOGETHER = 9
 """Patterns next to each other that are summed to find the orientation of a segment."""
 MOST_SEGMENTS = 1000
+LARGE = 25
+"""Points of a segment that is matched with templates before its neighbours' answers are tried."""
+FIRST = 6
+"""Segments that the optics are measured on."""
 BATCH = 64
 PASSES = 4
 AROUND = 3
@@ -176,20 +180,29 @@ def map_polycrystal(
     solver = Solver(models, operations, camera, optics_)
 
     solutions: list[Solution | None] = []
+    places = np.stack(np.divmod(points[:, 0], shape[1]), axis=1)
+    sizes = np.bincount(segments.labels[segments.labels >= 0], minlength=len(points))
     for start in range(0, len(points), BATCH):
-        sums = first if start == 0 else _sums(scan, points[start : start + BATCH], bars)
+        batch = slice(start, start + BATCH)
+        sums = first if start == 0 else _sums(scan, points[batch], bars)
         candidates = coarse_candidates(
-            sums, known, points[start : start + BATCH, 0], crystals, beam, camera,
-            segments.gain, template_step,
-        )  # fmt: skip
-        if start == 0 and isinstance(optics, str):
-            solver, solutions = _solve_and_measure(solver, sums, candidates, segments, bars)
-        else:
-            solutions += _solve(solver, sums, candidates, segments.gain, bars)
-        places = np.stack(np.divmod(points[:, 0], shape[1]), axis=1)
-        solutions[start:] = _from_others(
-            solver, sums, solutions[start:], solutions, places, segments.gain, bars
+            sums, known, points[batch, 0], crystals, beam, camera, segments.gain, template_step
         )
+        large = sizes[batch] >= min([LARGE, *sizes[:FIRST]])
+        if start == 0 and isinstance(optics, str):
+            solver, found = _solve_and_measure(solver, sums, candidates, large, segments, bars)
+        else:
+            found = _solve(solver, sums, candidates, large, segments.gain, bars)
+        solutions += found
+        solutions[start:] = _from_others(
+            solver, sums, solutions, start, places, segments.gain, bars
+        )
+        small = ~large & np.array([not solver.explains(s) for s in solutions[start:]], dtype=bool)
+        small &= sizes[batch] >= TOGETHER
+        found = _solve(solver, sums, candidates, small, segments.gain, bars)
+        solutions[start:] = [
+            better_of(one, two) for one, two in zip(solutions[start:], found, strict=True)
+        ]
     fits, limit = _fit_all(scan, solver, segments, solutions, bars)
     xmap = to_crystal_map(
         signal, solver, fits, limit, segments, solutions, known, grain_angle, subgrain_angle
@@ -238,46 +251,59 @@ def _sums(scan: Any, points: NDArray[np.int64], bars: dict[str, Any]) -> Float:
 
 
 def _solve(
-    solver: Solver, sums: Float, candidates: Any, gain: float, bars: dict[str, Any]
+    solver: Solver,
+    sums: Float,
+    candidates: Any,
+    wanted: NDArray[np.bool_],
+    gain: float,
+    bars: dict[str, Any],
 ) -> list[Solution | None]:
+    """Solutions of the wanted segments, None for the others."""
     import dask
 
     tasks = [
-        dask.delayed(solver.solve, pure=False, traverse=False)(pattern, each, gain)
-        for pattern, each in zip(sums, candidates, strict=True)
+        dask.delayed(solver.solve, pure=False, traverse=False)(sums[n], candidates[n], gain)
+        for n in np.flatnonzero(wanted)
     ]
-    return list(compute(*tasks, text="Finding orientations", **bars)) if tasks else []
+    found = iter(compute(*tasks, text="Finding orientations", **bars) if tasks else ())
+    return [next(found) if w else None for w in wanted]
 
 
 def _solve_and_measure(
-    solver: Solver, sums: Float, candidates: Any, segments: Segments, bars: dict[str, Any]
+    solver: Solver,
+    sums: Float,
+    candidates: Any,
+    wanted: NDArray[np.bool_],
+    segments: Segments,
+    bars: dict[str, Any],
 ) -> tuple[Solver, list[Solution | None]]:
     """Measure the optics on the first segments that are explained, then solve all with them."""
-    few = min(len(sums), 6)
-    begun = _solve(solver, sums[:few], candidates[:few], segments.gain, bars)
-    solver = measure_optics(solver, sums[:few], begun, segments.gain)
+    few = wanted & (np.cumsum(wanted) <= FIRST)
+    begun = _solve(solver, sums, candidates, few, segments.gain, bars)
+    solver = measure_optics(solver, sums, begun, segments.gain)
     again = [
         s if s is None else solver.refine_solution(p, s, segments.gain)
-        for p, s in zip(sums[:few], begun, strict=True)
+        for p, s in zip(sums, begun, strict=True)
     ]
-    return solver, again + _solve(solver, sums[few:], candidates[few:], segments.gain, bars)
+    rest = _solve(solver, sums, candidates, wanted & ~few, segments.gain, bars)
+    return solver, [better_of(one, two) for one, two in zip(again, rest, strict=True)]
 
 
 def _from_others(
     solver: Solver,
     sums: Float,
-    mine: list[Solution | None],
-    others: list[Solution | None],
+    solutions: list[Solution | None],
+    first: int,
     places: NDArray[np.int64],
     gain: float,
     bars: dict[str, Any],
 ) -> list[Solution | None]:
-    """Segments that are not explained, tried with the orientations of those around them."""
+    """Those from ``first`` on: if not explained, tried with the orientations around them."""
     import dask
 
-    first = len(others) - len(mine)
-    good = [n for n, s in enumerate(others) if s is not None and s.chi_square <= solver.good]
-    poor = [n for n, s in enumerate(mine) if s is None or s.chi_square > solver.good]
+    others, mine = solutions, solutions[first:]
+    good = [n for n, s in enumerate(others) if solver.explains(s)]
+    poor = [n for n, s in enumerate(mine) if not solver.explains(s)]
     tasks = []
     for n in poor:
         distance = np.sum((places[good] - places[first + n]) ** 2, axis=1)
