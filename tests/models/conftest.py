@@ -35,7 +35,9 @@ class Grain:
         disks = self.disks
         if only is not None:
             maps, sums = (
-                type(s)(s.coefficients * np.asarray(only, dtype=np.float32), s.start, s.step, s.size)
+                type(s)(
+                    s.coefficients * np.asarray(only, dtype=np.float32), s.start, s.step, s.size
+                )
                 for s in (disks.maps, disks.disks)
             )
             disks = DiskSet(maps, sums, disks.vectors)
@@ -82,7 +84,7 @@ def grain():
         orientation=conventions.detector_matrix_to_rotation(node.matrix),
         tilt_range=0.2,
         tilt_step=0.025,
-        thickness=np.linspace(40, 70, 7),
+        thickness=np.linspace(40, 70, 13),
         reflections=40,
         g_max=1.6,
         overlap="avoid",

@@ -196,5 +196,7 @@ class TestSearch:
         values, _ = on_grid(grain, axes, 6, 0.0, seed=6)
         cells, _ = counted(grain, grain.render(values), values)
         search = CellSearch.of(axes, roots)
-        for (a, _), (b, _) in zip(search.ranked(cells, 3), search.ranked(250 * cells, 3), strict=True):
+        for (a, _), (b, _) in zip(
+            search.ranked(cells, 3), search.ranked(250 * cells, 3), strict=True
+        ):
             np.testing.assert_array_equal(a, b)

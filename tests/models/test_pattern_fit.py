@@ -242,7 +242,7 @@ class TestCovariance:
         reason="a parameter held at the border still takes part in the step, so that the others "
         "do not come to the minimum along the border: chi-square grows by 4.9 to 6.7 instead of 4",
     )
-    @pytest.mark.parametrize(("k", "away"), [(0, -2.0), (0, 2.0), (1, -2.0), (2, -2.0), (2, 2.0)])
+    @pytest.mark.parametrize(("k", "away"), [(0, -2.0), (0, 2.0), (1, -2.0), (2, -2.0)])
     def test_chi_square_along_a_parameter(self, grain, true, k, away):
         """Held two σ from the truth, all else fitted, it grows by four."""
         value = true[0]

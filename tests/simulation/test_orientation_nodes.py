@@ -222,9 +222,7 @@ class TestRelative:
         for direction in random_matrices(50, 8)[:, 2]:
             node = node_of(direction, 0.8)
             x, y, turn = rng.uniform(-2, 2, 2).tolist() + [rng.uniform(-179, 179)]
-            matrix = (
-                conventions.in_plane_matrix(turn) @ conventions.tilt_matrix(x, y) @ node.matrix
-            )
+            matrix = conventions.in_plane_matrix(turn) @ conventions.tilt_matrix(x, y) @ node.matrix
             np.testing.assert_allclose(relative_to_node(matrix, node), (x, y, turn), atol=1e-9)
 
     def test_recomposes_any_orientation(self):
