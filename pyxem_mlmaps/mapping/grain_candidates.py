@@ -29,12 +29,14 @@ MOVES = 3
 
 
 class Solution(NamedTuple):
-    """One explained pattern: its model, (6,) values, reduced chi-square (1 is noise), matrix."""
+    """One explained pattern: its model, (6,) values, reduced chi-square (1 is noise), matrix, and
+    the counts of the incident beam that it asks for."""
 
     key: ModelKey
     values: Float
     chi_square: float
     matrix: Float
+    amplitude: float
 
 
 class _Place(NamedTuple):
@@ -170,7 +172,7 @@ class Solver:
                 break
             matrix = model.matrices(fit.values)[0]
             if best is None or chi_square < best.chi_square:
-                best = Solution(key, fit.values[0], chi_square, matrix)
+                best = Solution(key, fit.values[0], chi_square, matrix, float(fit.amplitude[0]))
             if not fit.at_border[0]:
                 break
         return best
@@ -184,7 +186,13 @@ class Solver:
         if not np.isfinite(fit.chi_square[0]):
             return solution
         matrix = model.matrices(fit.values)[0]
-        return Solution(solution.key, fit.values[0], float(fit.chi_square[0]), matrix)
+        return Solution(
+            solution.key,
+            fit.values[0],
+            float(fit.chi_square[0]),
+            matrix,
+            float(fit.amplitude[0]),
+        )
 
     def fit(
         self, model, patterns: Float, near: Float, within: float | None, gain: float, n: int

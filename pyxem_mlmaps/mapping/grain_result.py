@@ -21,7 +21,7 @@ __all__ = ["explained_limit", "to_crystal_map"]
 
 Float = NDArray[np.floating]
 
-LIMITS = (1.3, 3.0)
+LIMITS = (1.3, 2.0)
 """Reduced chi-square up to which a pattern counts as explained, whatever the others have."""
 ABOVE_TYPICAL = 1.25
 MODEL_SIGMA = (0.0025, 0.0025, 0.0)
@@ -35,6 +35,19 @@ def explained_limit(fits: PointFits) -> float:
     finite = fits.chi_square[np.isfinite(fits.chi_square)]
     typical = float(np.quantile(finite, 0.4)) if finite.size else 1.0
     return float(np.clip(ABOVE_TYPICAL * typical, *LIMITS))
+
+
+def enough_counts(fits: PointFits, limit: float) -> NDArray[np.bool_]:
+    """Points whose crystal takes a beam as bright as that of the others: not so in a vacuum, where
+    any crystal explains nothing."""
+    good = (fits.chi_square <= limit) & (fits.chi_square > 0.1)
+    if not good.any():
+        return np.zeros(len(fits.chi_square), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        return fits.amplitude > DIMMEST * np.nanmedian(fits.amplitude[good])
+
+
+DIMMEST = 0.3
 
 
 def to_crystal_map(
@@ -51,9 +64,11 @@ def to_crystal_map(
     """Build the map, label grains and sub-grains, and warn of what is missing."""
     shape = segments.labels.shape
     n = segments.labels.size
-    explained = (fits.chi_square <= limit) & (fits.model >= 0) & ~fits.at_border
+    bright = enough_counts(fits, limit)
+    explained = (fits.chi_square <= limit) & (fits.model >= 0) & ~fits.at_border & bright
     matrix, phase = _coarse(segments, solutions, known)
-    fallback = (phase < 0) & (fits.model >= 0) & (fits.chi_square <= 4 * limit)
+    phase[~segments.usable.ravel()] = -1
+    fallback = (phase < 0) & (fits.model >= 0) & (fits.chi_square <= 4 * limit) & bright
     turn = np.zeros(n)
     for number, key in enumerate(fits.keys):
         rows = np.flatnonzero((explained | fallback) & (fits.model == number))

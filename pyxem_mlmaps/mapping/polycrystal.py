@@ -25,7 +25,7 @@ from pyxem_mlmaps.mapping.grain_points import (
     fit_points,
     neighbour_starts,
 )
-from pyxem_mlmaps.mapping.grain_result import explained_limit, to_crystal_map
+from pyxem_mlmaps.mapping.grain_result import DIMMEST, explained_limit, to_crystal_map
 from pyxem_mlmaps.mapping.segments import Segments, binned_roots, representatives, segment_scan
 from pyxem_mlmaps.simulation.crystal import Crystal, as_crystal
 from pyxem_mlmaps.simulation.library_cache import LibraryCache
@@ -180,7 +180,6 @@ def map_polycrystal(
     solver = Solver(models, operations, camera, optics_)
 
     solutions: list[Solution | None] = []
-    places = np.stack(np.divmod(points[:, 0], shape[1]), axis=1)
     sizes = np.bincount(segments.labels[segments.labels >= 0], minlength=len(points))
     for start in range(0, len(points), BATCH):
         batch = slice(start, start + BATCH)
@@ -195,7 +194,7 @@ def map_polycrystal(
             found = _solve(solver, sums, candidates, large, segments.gain, bars)
         solutions += found
         solutions[start:] = _from_others(
-            solver, sums, solutions, start, places, segments.gain, bars
+            solver, sums, solutions, start, points, shape[1], segments.gain, bars
         )
         small = ~large & np.array([not solver.explains(s) for s in solutions[start:]], dtype=bool)
         small &= sizes[batch] >= TOGETHER
@@ -294,13 +293,15 @@ def _from_others(
     sums: Float,
     solutions: list[Solution | None],
     first: int,
-    places: NDArray[np.int64],
+    points: NDArray[np.int64],
+    width: int,
     gain: float,
     bars: dict[str, Any],
 ) -> list[Solution | None]:
     """Those from ``first`` on: if not explained, tried with the orientations around them."""
     import dask
 
+    places = np.stack(np.divmod(points[:, 0], width), axis=1)
     others, mine = solutions, solutions[first:]
     good = [n for n, s in enumerate(others) if solver.explains(s)]
     poor = [n for n, s in enumerate(mine) if not solver.explains(s)]
@@ -319,9 +320,18 @@ def _from_others(
         )
     found = compute(*tasks, text="Trying neighbours", **bars) if tasks else ()
     result = list(mine)
+    amplitude = np.median([others[n].amplitude for n in good]) if good else 0.0
     for n, solution in zip(poor, found, strict=True):
-        result[n] = better_of(result[n], solution)
+        if solution is not None and solution.amplitude > DIMMEST * amplitude * _share(
+            points[first + n]
+        ):
+            result[n] = better_of(result[n], solution)
     return result
+
+
+def _share(row: NDArray[np.int64]) -> float:
+    """Of the patterns that a sum can hold, those it does."""
+    return len(np.unique(row)) / TOGETHER
 
 
 def _best_of(

@@ -53,8 +53,10 @@ def find_spots(
 
     pattern = np.nan_to_num(np.asarray(pattern, dtype=float), posinf=0.0, neginf=0.0)
     kernel = _disk_less_ring(radius)
-    net = fftconvolve(pattern, kernel, mode="same")
-    variance = gain * np.maximum(fftconvolve(pattern, kernel**2, mode="same"), 1e-12)
+    # beyond the border the pattern goes on as its mirror image: zeros would make edges there
+    wide = np.pad(pattern, len(kernel) // 2, mode="symmetric")
+    net = fftconvolve(wide, kernel, mode="valid")
+    variance = gain * np.maximum(fftconvolve(wide, kernel**2, mode="valid"), 1e-12)
     wanted = np.where(net > significant * np.sqrt(variance), net, 0)
     apart = max(int(round(radius)), 1)
     peaks = peak_local_max(wanted, min_distance=apart, exclude_border=False)

@@ -45,8 +45,8 @@ class Optics(NamedTuple):
 class PatternFit(NamedTuple):
     """What :func:`fit_patterns_to_maps` finds for n patterns.
 
-    ``values`` (n, 6) in the order of :data:`PARAMETERS`; ``covariance`` (n, 6, 6) of them for a
-    gain of 1, without any scaling; ``chi_square`` (n,) per degree of freedom; ``at_border`` (n,)
+    ``values`` (n, 6) in the order of :data:`PARAMETERS`; ``covariance`` (n, 6, 6) of them for the gain
+    given, without any scaling; ``chi_square`` (n,) per degree of freedom; ``at_border`` (n,)
     whether tilt or thickness were held at the end of the library; ``amplitude`` (n,) counts that
     make intensity 1.
     """
@@ -267,7 +267,7 @@ def _first_amplitudes(
     linear[2] = 0.0
     _accumulate(
         pattern, p, linear, disk, use, local, slope, low, size, step, g, optics, width,
-        (noise[0], 1e6, 0.0), prior, normal, right, True, coupling, own, False,
+        (noise[0], 1e6 * noise[0], 0.0), prior, normal, right, True, coupling, own, False,
     )  # fmt: skip
     small = np.empty((3, 3))
     r = np.empty(3)
@@ -405,7 +405,7 @@ def fit_patterns_to_maps(
                     trial[k] = p[k] + move[k]
                     if k < 3:
                         trial[k] = min(max(trial[k], low_end[k]), high_end[k])
-                    moved = (trial[k] - p[k]) ** 2 * normal[k, k] / noise[0]
+                    moved = (trial[k] - p[k]) ** 2 * normal[k, k]
                     largest = max(largest, moved)
                 trial_linear[0] = linear[0] * math.exp(min(max(move[6], -1.0), 1.0))
                 trial_linear[1] = linear[1] + move[7]

@@ -81,11 +81,11 @@ class LibraryCache:
         path = self.path(key)
         if path.is_dir():
             try:
-                library = RockingLibrary.load(path)
+                library = _checked(RockingLibrary.load(path))
                 os.utime(path)
                 self.hits += 1
                 return library
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, RuntimeError, TypeError):
                 shutil.rmtree(path, ignore_errors=True)
         library = make()
         self.misses += 1
@@ -104,7 +104,12 @@ class LibraryCache:
     def _keep(self, library: RockingLibrary, path: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.new")
-        library.save(partial, show_progressbar=False)
+        try:
+            library.save(partial, show_progressbar=False)
+        except BaseException:
+            for leftover in self.folder.glob(f"{partial.stem}*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            raise
         try:
             partial.rename(path)
         except OSError:  # another process was first
@@ -131,6 +136,14 @@ class LibraryCache:
         """Remove all libraries of the folder."""
         for path in self.folder.glob("*.zarr"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _checked(library: RockingLibrary) -> RockingLibrary:
+    """A library without holes: a chunk that is lost reads as zeros."""
+    for values in (library.intensities, library.maps):
+        if values is not None and not np.all(np.asarray(values).sum(axis=3) > 0):
+            raise ValueError("a part of the library is missing")
+    return library
 
 
 def _bytes(folder: Path) -> int:

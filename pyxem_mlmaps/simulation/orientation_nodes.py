@@ -84,6 +84,15 @@ def proper_operations(phase: Phase) -> Float:
         If the phase has no point group.
     """
     group = phase.point_group
+    if phase.space_group is not None:
+        # not from orix's point group: it has one setting only, with the two-fold axis along c
+        base = np.asarray(phase.structure.lattice.base, dtype=float)
+        found = []
+        for operation in phase.space_group.iter_symops():
+            turn = base.T @ np.asarray(operation.R, dtype=float) @ np.linalg.inv(base.T)
+            if np.linalg.det(turn) > 0 and not any(np.allclose(turn, f) for f in found):
+                found.append(turn)
+        return np.array(found)
     if group is None:
         raise ValueError(
             f"phase {phase.name!r} has neither space group nor point group: orientations of it "
