@@ -37,8 +37,8 @@ class Grid(NamedTuple):
 
 
 FINE = Grid(0.8, 0.65, 0.03, 2.5, 3.0, 60, 15.0)
-"""Nodes that answers come from. Directions lie up to 0.58° from their node along a tilt axis; a point
-that is held at the border of its library is taken on to the next node."""
+"""Nodes that answers come from. Directions lie up to 0.58° from their node along a tilt axis; a
+point that is held at the border of its library is taken on to the next node."""
 WIDE = Grid(1.0, 2.2, 0.05, 5.0, 2.0, 60, 15.0)
 """Nodes that tell where within the error of a template the tilt is; few beams will do."""
 

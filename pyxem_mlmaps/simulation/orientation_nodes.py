@@ -90,6 +90,7 @@ def proper_operations(phase: Phase) -> Float:
         found = []
         for operation in phase.space_group.iter_symops():
             turn = base.T @ np.asarray(operation.R, dtype=float) @ np.linalg.inv(base.T)
+            turn = np.round(turn, 14) + 0.0
             if np.linalg.det(turn) > 0 and not any(np.allclose(turn, f) for f in found):
                 found.append(turn)
         return np.array(found)

@@ -246,10 +246,6 @@ class TestMissing:
         assert not holes[0].prop["precise"][self.BAD].any()
         assert np.isnan(holes[0].prop["sigma_tilt_x"][self.BAD]).all()
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="with a coarse map they keep its orientation, though the warning says not indexed",
-    )
     def test_bad_patterns_are_not_indexed(self, holes):
         """As the warning says."""
         assert np.all(holes[0].phase_id[self.BAD] == -1)
@@ -278,11 +274,6 @@ class TestMissing:
         error = np.abs(errors(hole, truth)[use])
         assert (error[:, :2].max(axis=1) < 0.01).mean() >= 0.98
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="segments of vacuum are tried with orientations of their neighbours: a model of "
-        "amplitude zero explains them, chi-square 0 (dark) or 1 (stray electrons)",
-    )
     def test_vacuum_is_not_indexed(self, hole):
         """A hole in the foil holds no crystal, whatever lies beside it."""
         assert not hole.prop["precise"][self.HOLE].any()

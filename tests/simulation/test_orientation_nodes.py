@@ -66,14 +66,6 @@ def nodes_near(directions, spacing):
     return np.array(worst)
 
 
-WRONG_AXES = pytest.mark.xfail(
-    strict=True,
-    reason="orix's point group knows one setting only (monoclinic: the axis along c, while the "
-    "standard setting has it along b), so other orientations are taken as equal; "
-    "phase.space_group has the right operations. Also 115-120, 149, 151, 153, 162, 163, 190",
-)
-
-
 class TestSymmetry:
     @pytest.mark.parametrize(
         ("number", "order"),
@@ -88,7 +80,7 @@ class TestSymmetry:
     @pytest.mark.parametrize(
         "number",
         [1, 2, 25, 62, 82, 121, 139, 143, 150, 164, 166, 176, 187, 191, 194, 195, 216, 225, 227]
-        + [pytest.param(n, marks=WRONG_AXES) for n in (4, 12, 14, 119, 149, 162, 189)],
+        + [4, 12, 14, 119, 149, 162, 189],
     )
     def test_operations_are_those_of_the_space_group(self, number):
         """A crystal turned by one of them is the same crystal: axes must be where they are."""
