@@ -87,13 +87,11 @@ def proper_operations(phase: Phase) -> Float:
     if phase.space_group is not None:
         # not from orix's point group: it has one setting only, with the two-fold axis along c
         base = np.asarray(phase.structure.lattice.base, dtype=float)
-        found = []
-        for operation in phase.space_group.iter_symops():
-            turn = base.T @ np.asarray(operation.R, dtype=float) @ np.linalg.inv(base.T)
-            turn = np.round(turn, 14) + 0.0
-            if np.linalg.det(turn) > 0 and not any(np.allclose(turn, f) for f in found):
-                found.append(turn)
-        return np.array(found)
+        turns = np.array([s.R for s in phase.space_group.iter_symops()], dtype=float)
+        turns = np.round(base.T @ turns @ np.linalg.inv(base.T), 14) + 0.0
+        turns = turns[np.linalg.det(turns) > 0]
+        _, first = np.unique(np.round(turns, 6), axis=0, return_index=True)
+        return turns[np.sort(first)]
     if group is None:
         raise ValueError(
             f"phase {phase.name!r} has neither space group nor point group: orientations of it "
