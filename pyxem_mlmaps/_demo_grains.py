@@ -60,8 +60,8 @@ def judge_grains(maps: GrainMaps) -> dict[str, float]:
     angle = misorientation(maps)[precise & (maps.truth.fraction.ravel() == 0)]
     labels = set(np.asarray(maps.xmap.prop["subgrain_id"]).tolist()) - {-1}
     return {
-        "grains: precise points, %": 100 * float(precise.mean()),
-        "grains: median angle to the truth, m°": 1e3 * float(np.median(angle)),
+        "grains: precise points (%)": 100 * float(precise.mean()),
+        "grains: median angle to the truth (m°)": 1e3 * float(np.median(angle)),
         "grains: sub-grains found": float(len(labels)),
         "grains: sub-grains in truth": float(len(np.unique(maps.truth.subgrain_id))),
     }

@@ -116,6 +116,14 @@ def test_strain_is_found_without_training(run):
     assert numbers["transistor: oxide with strain, σ below 10 x median (%)"] == 0
 
 
+def test_grains(run):
+    """One grain of two sub-grains on 8 x 8 points: the angle about the beam dominates."""
+    numbers, output, _ = run
+    assert numbers["grains: median angle to the truth (m°)"] < 100
+    assert numbers["grains: precise points (%)"] > 60
+    assert (output / "grains.h5").is_file()
+
+
 def test_positions_and_strain_can_be_loaded(run):
     import hyperspy.api as hs
 

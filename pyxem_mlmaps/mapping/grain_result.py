@@ -111,15 +111,20 @@ def _coarse(
         return known.matrix.copy(), known.phase.copy()
     matrix, phase = np.tile(np.eye(3), (n, 1, 1)), np.full(n, -1)
     label = segments.labels.ravel()
+    found = [s.chi_square for s in solutions if s is not None]
+    limit = max(COARSE_LIMIT, 3 * float(np.median(found))) if found else COARSE_LIMIT
     for number, solution in enumerate(solutions):
-        if solution is not None and solution.chi_square <= COARSE_LIMIT:
+        if solution is not None and solution.chi_square <= limit:
             rows = label == number
             matrix[rows], phase[rows] = solution.matrix, solution.key.phase
     return matrix, phase
 
 
-COARSE_LIMIT = 30.0
-"""Reduced chi-square of a segment's sum beyond which not even a coarse answer is given."""
+COARSE_LIMIT = 4.0
+"""Reduced chi-square of a segment's sum beyond which not even a coarse answer is given, or three
+times that of the other segments."""
+SMALLEST_GRAIN = 4
+"""Points; fewer are labelled with the grain around them."""
 
 
 def _uncertainty(fits: PointFits, turn: Float) -> tuple[Float, Float]:
@@ -168,7 +173,7 @@ def _label(xmap: Any, shape: tuple[int, int], grain_angle: float, subgrain_angle
     if not xmap.is_indexed.any():
         xmap.prop["grain_id"] = xmap.prop["subgrain_id"] = np.full(xmap.size, -1)
         return
-    grains = label_grains(xmap, grain_angle)
+    grains = label_grains(xmap, grain_angle, SMALLEST_GRAIN)
     xmap.prop["grain_id"] = grains.ravel()
     xmap.prop["subgrain_id"] = label_subgrains(xmap, subgrain_angle, grains=grains).ravel()
 
