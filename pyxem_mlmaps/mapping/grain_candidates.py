@@ -222,7 +222,7 @@ class Solver:
         return 1 + 0.2 * (self.good - 1)
 
 
-RIVAL = 0.04
+RIVAL = 0.02
 """Candidates whose score is that close to the best are tried though another explains a pattern:
 crystals in twin orientation share most of their disks."""
 PLACES = 3
