@@ -55,7 +55,7 @@ def py4dstem(cache, seeds):
     from polycrystal_oracle import patterns_by_py4dstem
 
     with patterns_by_py4dstem():
-        return own(cache, seeds, shape=(24, 24), grains=2)
+        return own(cache, seeds, shape=(20, 20), grains=1, subgrains=2)
 
 
 def frame(cache, seeds):

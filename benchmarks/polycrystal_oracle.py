@@ -46,7 +46,9 @@ def _simulate(order):
     )
     hkl, g = hkl[coupled], g[coupled]
     numbers = [atomic_numbers[s] for s in crystal.symbols]
-    other = Crystal(crystal.positions, numbers, crystal.cell @ order.base.T)
+    # their beam runs against z: reflections off the zero Laue zone need the other sign
+    cell = crystal.cell @ order.base.T * [1, 1, -1]
+    other = Crystal(crystal.positions, numbers, cell)
     other.calculate_dynamical_structure_factors(
         1e3 * beam.energy,
         method="WK-CP",
