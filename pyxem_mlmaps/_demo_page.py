@@ -205,6 +205,7 @@ class Page:
             "no single orientation explains their pattern.",
             ("grains.png", "polycrystal", plotting.plot_polycrystal(maps.xmap, maps.true_map)),
         )
+        self._table({k: v for k, v in numbers.items() if k.startswith("grains")})
 
     def add_experiment(self, omap: Any, numbers: dict[str, float]) -> None:
         """The published experiment, for which nobody knows the truth."""

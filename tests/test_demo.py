@@ -13,7 +13,7 @@ from pyxem_mlmaps import _demo_strain as strains
 FIGURES = {"rocking", "training", "disks", "error", "map", "sigma", "tilt"}
 STRAIN_FIGURES = {"device", "positions", "strain", "strain_error", "imprint", "strain_sigma"}
 REAL_FIGURES = {"real_map", "real_tilt"}
-ALL_FIGURES = FIGURES | STRAIN_FIGURES | REAL_FIGURES
+ALL_FIGURES = FIGURES | STRAIN_FIGURES | REAL_FIGURES | {"grains"}
 
 
 class Page(HTMLParser):
