@@ -32,6 +32,7 @@ def few_beams():
 def scan(**options):
     """Two grains of two sub-grains on 4 x 6 points of 64 x 64 pixels; options win."""
     defaults = {"shape": (4, 6), "detector": (64, 64), "grains": 2, "subgrains": 2}
+    defaults |= {"beam": BEAM, "reach": 0.85}
     return data.polycrystal(**{**defaults, **options})
 
 
