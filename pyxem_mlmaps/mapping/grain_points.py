@@ -22,7 +22,6 @@ COLUMNS = 6 + 36 + 3
 WITHIN = 0.15
 """Degrees around the tilt of a segment within which its points are searched."""
 STARTS = 4
-ALL = slice(None)
 
 
 @dataclass
@@ -195,7 +194,7 @@ def _row(fit: PatternFit) -> Float:
 
 
 def neighbour_starts(
-    fits: PointFits, shape: tuple[int, int], poor: NDArray[np.bool_], solver: Solver, rank: int
+    fits: PointFits, shape: tuple[int, int], poor: NDArray[np.bool_], rank: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Float]:
     """Starts for points that are not explained, from explained ones around them.
 

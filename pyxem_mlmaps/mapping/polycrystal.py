@@ -383,7 +383,7 @@ def _fit_all(
         fit_points(scan, solver, fits, *crossing, segments.gain, True, text=text, **bars)
         for rank in range(3):
             poor = (~(fits.chi_square <= limit) | fits.at_border) & readable
-            near = neighbour_starts(fits, shape, poor.reshape(shape), solver, rank)
+            near = neighbour_starts(fits, shape, poor.reshape(shape), rank)
             fit_points(scan, solver, fits, *near, segments.gain, False, text=text, **bars)
         if not np.any(fits.chi_square < before * 0.999):
             break

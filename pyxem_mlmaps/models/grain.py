@@ -87,7 +87,7 @@ class GrainModel:
         scale
             Å⁻¹ in one px.
         """
-        g = np.einsum("nij,kj->nki", self.turn(values) @ np.eye(3), self.vectors)
+        g = np.einsum("nij,kj->nki", self.turn(values), self.vectors)
         return values[:, None, 4:6] + g[..., 1::-1] / scale
 
     @staticmethod

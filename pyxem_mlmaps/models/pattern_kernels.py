@@ -32,6 +32,7 @@ N_PAR = 9
 
 @numba.njit(nogil=True, cache=True)
 def cholesky(matrix, n, factor):  # pragma: no cover - compiled
+    """Factor of the leading n × n block; False if it is not positive definite."""
     for i in range(n):
         for j in range(i + 1):
             total = matrix[i, j]
@@ -48,6 +49,7 @@ def cholesky(matrix, n, factor):  # pragma: no cover - compiled
 
 @numba.njit(nogil=True, cache=True)
 def solve(factor, right, n, out):  # pragma: no cover - compiled
+    """Solution of the system whose Cholesky factor is given."""
     for i in range(n):
         total = right[i]
         for k in range(i):

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.models.pattern_kernels import cholesky, solve
 from pyxem_mlmaps.simulation.spline import evaluate_one
 
 __all__ = ["Fit", "fit_patterns", "noise_variance"]
@@ -43,27 +44,9 @@ def noise_variance(intensity, poisson, white, model_error):  # pragma: no cover 
 def _solve(matrix, right, n, out):  # pragma: no cover - compiled
     """Cholesky solution of the leading n × n system; False if it is not positive definite."""
     factor = np.zeros((n, n))
-    for i in range(n):
-        for j in range(i + 1):
-            total = matrix[i, j]
-            for k in range(j):
-                total -= factor[i, k] * factor[j, k]
-            if i == j:
-                if not total > 0:
-                    return False
-                factor[i, i] = np.sqrt(total)
-            else:
-                factor[i, j] = total / factor[j, j]
-    for i in range(n):
-        total = right[i]
-        for k in range(i):
-            total -= factor[i, k] * out[k]
-        out[i] = total / factor[i, i]
-    for i in range(n - 1, -1, -1):
-        total = out[i]
-        for k in range(i + 1, n):
-            total -= factor[k, i] * out[k]
-        out[i] = total / factor[i, i]
+    if not cholesky(matrix, n, factor):
+        return False
+    solve(factor, right, n, out)
     return True
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps.conventions import in_plane_matrix, tilt_matrix
-from pyxem_mlmaps.simulation.patterns import inelastic_form, render_patterns
+from pyxem_mlmaps.simulation.patterns import inelastic_form, recorded, render_patterns
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 
 __all__ = ["DiskSet", "MixedScanRenderer"]
@@ -112,12 +112,7 @@ class MixedScanRenderer:
                     self._add_disks(
                         self.crystals[crystal], number, electrons, moved[n], patterns[n : n + 1]
                     )
-        if self.noise:
-            for n, number in enumerate(numbers):
-                patterns[n] = np.random.default_rng([self.seed, int(number)]).poisson(patterns[n])
-        if np.dtype(self.dtype).kind in "iu":
-            np.minimum(patterns, np.iinfo(self.dtype).max, out=patterns)
-        return patterns.astype(self.dtype)
+        return recorded(patterns, numbers, self.noise, self.seed, self.dtype)
 
     def _add_disks(
         self, crystal: DiskSet, number: int, share: float, matrix: Float, pattern: Float

@@ -9,6 +9,7 @@ blur moves counts and loses none, so each disk is scaled to its intensity over t
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -17,7 +18,7 @@ from scipy.special import erfc
 
 from pyxem_mlmaps.simulation.spline import spline_weights
 
-__all__ = ["amorphous_form", "inelastic_form", "render_patterns"]
+__all__ = ["amorphous_form", "inelastic_form", "recorded", "render_patterns"]
 
 Float = NDArray[np.floating]
 
@@ -63,6 +64,21 @@ def amorphous_form(
     disk = erfc((r - radius) / np.sqrt(2 * (edge**2 + 1 / 12)))
     ring = np.exp(-0.5 * ((r - halo) / (0.2 * halo)) ** 2)
     return 0.6 * disk / disk.sum() + 0.4 * ring / ring.sum()
+
+
+def recorded(
+    patterns: Float, numbers: NDArray[np.integer], noise: bool, seed: int, dtype: Any
+) -> NDArray:
+    """Patterns (n, ky, kx) as a camera keeps them: counted, cut at the largest number of ``dtype``.
+
+    With ``noise`` counts are Poisson distributed, each point drawing from (seed, its number).
+    """
+    if noise:
+        for n, number in enumerate(numbers):
+            patterns[n] = np.random.default_rng([seed, int(number)]).poisson(patterns[n])
+    if np.dtype(dtype).kind in "iu":
+        np.minimum(patterns, np.iinfo(dtype).max, out=patterns)
+    return patterns.astype(dtype)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps.simulation.library import RockingLibrary
-from pyxem_mlmaps.simulation.patterns import amorphous_form, inelastic_form, render_patterns
+from pyxem_mlmaps.simulation.patterns import (
+    amorphous_form,
+    inelastic_form,
+    recorded,
+    render_patterns,
+)
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 
 __all__ = ["Alloy", "Amorphous", "ScanRenderer", "disk_spline", "map_spline"]
@@ -143,13 +148,7 @@ class ScanRenderer:
         patterns = np.zeros((len(numbers), *self.detector))
         self._add_crystals(numbers, patterns)
         self._add_diffuse(numbers, patterns)
-        if self.noise:
-            for n, number in enumerate(numbers):
-                rng = np.random.default_rng([self.seed, int(number)])
-                patterns[n] = rng.poisson(patterns[n])
-        if np.dtype(self.dtype).kind in "iu":
-            np.minimum(patterns, np.iinfo(self.dtype).max, out=patterns)
-        return patterns.astype(self.dtype)
+        return recorded(patterns, numbers, self.noise, self.seed, self.dtype)
 
     def _add_crystals(self, numbers: NDArray[np.integer], patterns: Float) -> None:
         moved = self._centres(numbers)
