@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 
-for _pool in ("OMP", "OPENBLAS", "MKL", "NUMBA", "TF_NUM_INTEROP", "TF_NUM_INTRAOP"):
-    os.environ[f"{_pool}_NUM_THREADS" if "TF" not in _pool else f"{_pool}_THREADS"] = "1"
+if __name__ == "__main__":  # not where a test imports this file: numba's threads may run by then
+    for _pool in ("OMP", "OPENBLAS", "MKL", "NUMBA", "TF_NUM_INTEROP", "TF_NUM_INTRAOP"):
+        os.environ[f"{_pool}_NUM_THREADS" if "TF" not in _pool else f"{_pool}_THREADS"] = "1"
 
 import argparse  # noqa: E402
 import contextlib  # noqa: E402

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-# numba looks at the number of cores again whenever it compiles, and fails if a library has bound
-# this process to one core meanwhile
-os.environ.setdefault("NUMBA_NUM_THREADS", str(os.cpu_count() or 1))
-
-import numpy as np  # noqa: E402
+import numpy as np
 import pytest
 from ase.build import bulk
 from diffpy.structure import Atom, Lattice, Structure
