@@ -133,7 +133,7 @@ def against_pyxem(signal, xmap, truth, beam):
         image = draw_spots(spots, patterns.shape[1:], POWER, 1.0, away)
         crystal = as_crystal(truth.phases[0])
         templates = _match(
-            _polar(image[None], beam, camera), crystal.phase, beam, camera, image.shape, 1.0, 40
+            _polar(image[None], beam, camera), crystal, beam, camera, image.shape, 1.0, 40
         )[0]
         mine = np.repeat(found[rows[:1]], len(templates), axis=0)
         _, angle = small_rotations(mine, templates, proper_operations(crystal.phase))

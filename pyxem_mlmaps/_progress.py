@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-__all__ = ["compute", "limit_threads", "progress", "wants_progress"]
+__all__ = [
+    "compute",
+    "compute_here",
+    "limit_threads",
+    "progress",
+    "progress_bar",
+    "wants_progress",
+]
 
 
 def wants_progress(show_progressbar: bool | None) -> bool:
@@ -37,6 +44,27 @@ def limit_threads(threads: int = 1) -> Iterator[None]:
 
     with threadpool_limits(threads):
         yield
+
+
+@contextmanager
+def progress_bar(
+    text: str, show_progressbar: bool | None, total: int
+) -> Iterator[Callable[[int], Any]]:
+    """A bar that is told of every step: yields the function that moves it on."""
+    from tqdm.auto import tqdm
+
+    with tqdm(desc=text, total=total, disable=not wants_progress(show_progressbar)) as bar:
+        yield bar.update
+
+
+def compute_here(tasks: Sequence[tuple[Any, ...]], num_workers: int | None = None) -> list[Any]:
+    """Call ``(function, *arguments)`` in threads of this process, whatever scheduler there is."""
+    import dask
+
+    delayed = [dask.delayed(f, pure=False, traverse=False)(*rest) for f, *rest in tasks]
+    options: dict[str, Any] = {} if num_workers is None else {"num_workers": num_workers}
+    with limit_threads(1):
+        return list(dask.compute(*delayed, scheduler="threads", **options))
 
 
 def compute(

@@ -25,12 +25,13 @@ __all__ = ["Optics", "SubgrainOrder", "simulated"]
 
 Float = NDArray[np.floating]
 
-G_MAX = 3.0
-"""Å⁻¹, cut-off of the simulations."""
-FAINTEST = 2e-5
-"""Of the incident beam: fainter disks are left out."""
-TILT_STEP = 0.02
-THICKNESS_STEP = 2.5
+G_MAX, WEAK_BEAMS, STEP = 4.0, 0.05, 8.0
+"""Å⁻¹, cut-off of the simulations; Å⁻¹, excitation error of beams that are folded into the others;
+Å, propagation step."""
+FAINTEST, DISKS = 2e-5, 120
+"""Of the incident beam: fainter disks are left out, and all but the strongest."""
+TILT_STEP, THICKNESS_STEP = 0.015, 1.25
+"""Degrees, nm. A disk far from its Bragg condition comes and goes within 3 nm."""
 KEPT = 48
 """Simulated sub-grains that a process keeps, a few MB each."""
 
@@ -110,8 +111,10 @@ class SubgrainOrder:
             tilt_range=max(self.bend + self.optics.skirt * self.optics.degrees_per_pixel, 0.01),
             tilt_step=TILT_STEP,
             thickness=self.thickness,
-            reflections=10**6,
+            reflections=DISKS,
             g_max=G_MAX,
+            step=STEP,
+            weak_beams=WEAK_BEAMS,
             keep_maps=True,
             overlap="ignore",
             show_progressbar=False,

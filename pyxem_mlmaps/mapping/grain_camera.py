@@ -60,8 +60,8 @@ def find_camera(
             "needed. Record with a longer camera length or a larger convergence angle."
         )
     if origin is None:
-        spots = find_spots(sums.sum(axis=0) if len(sums) else _middle(signal), radius)
-        if not len(spots.counts):
+        spots = find_spots(sums.sum(axis=0), radius) if len(sums) else None
+        if spots is None or not len(spots.counts):
             middle = (np.array(signal.data.shape[-2:]) - 1) / 2
             origin = tuple(middle)
         else:
@@ -73,10 +73,6 @@ def find_camera(
         origin = (float(pair[0]), float(pair[1]))
     camera = Camera((float(origin[0]), float(origin[1])), float(scale), float(radius))
     return camera, _optics(radius, edge, scale, beam)
-
-
-def _middle(signal: Any) -> Float:
-    return np.zeros(signal.data.shape[-2:])
 
 
 def _optics(radius: float, edge: float, scale: float, beam: Beam) -> Optics:

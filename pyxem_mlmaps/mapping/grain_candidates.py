@@ -7,6 +7,7 @@ if its library explains the pattern, otherwise the next one is tried.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ class _Place(NamedTuple):
     """An orientation, and how well the wide library explains a pattern there."""
 
     chi_square: float
-    phase: int
+    key: ModelKey
     matrix: Float
 
 
@@ -67,7 +68,7 @@ class Solver:
     operations: list[Float]
     camera: Camera
     optics: Optics
-    good: float = 1.5
+    good: float = 2.0
 
     def key_of(self, phase: int, matrix: Float, grid=FINE) -> tuple[ModelKey, Float]:
         """Model that serves an orientation, and the equivalent orientation it is for."""
@@ -79,8 +80,19 @@ class Solver:
         tilt_x, tilt_y, turn = relative_to_node(matrix, key.node)
         return np.array([tilt_x, tilt_y, thickness, turn, *origin])
 
+    def beam_angle(self, phase: int, one: Float, other: Float) -> float:
+        """Degrees between the beam's directions in two crystals, the smallest of all equivalents:
+        orientations that differ by a turn about the beam are served by the same model."""
+        turned = self.operations[phase] @ one[2]
+        return float(np.degrees(np.arccos(np.clip(np.max(turned @ other[2]), -1, 1))))
+
     def solve(
-        self, pattern: Float, candidates: Candidates, gain: float, most: int = 4
+        self,
+        pattern: Float,
+        candidates: Candidates,
+        gain: float,
+        shared: Sequence[ModelKey] = (),
+        most: int = 4,
     ) -> Solution | None:
         """The candidate that explains the pattern best.
 
@@ -92,6 +104,9 @@ class Solver:
             Best first.
         gain
             Counts for one electron.
+        shared
+            Wide models that are there already, and serve candidates about them; if they lead to
+            nothing, a candidate's own is made.
         most
             Candidates that are tried.
         """
@@ -100,37 +115,77 @@ class Solver:
         close = [k for k in range(number) if candidates.score[k] >= candidates.score[0] - RIVAL]
         others = [[k] for k in range(number) if k not in close]
         for group in [close, *others]:
-            places = [
-                place
-                for k in group
-                for place in self._places(
-                    pattern, int(candidates.phase[k]), candidates.matrix[k], gain
-                )
-            ]
-            best = better_of(best, self._best_of(pattern, places, gain))
-            if best is not None and best.chi_square <= self.good:
+            phases = [int(candidates.phase[k]) for k in group]
+            matrices = [candidates.matrix[k] for k in group]
+            best = better_of(best, self._try_all(pattern, phases, matrices, gain, shared))
+            if self.explains(best):
                 break
         return best
 
-    def try_near(self, pattern: Float, phase: int, matrix: Float, gain: float) -> Solution | None:
+    def try_near(
+        self,
+        pattern: Float,
+        phase: int,
+        matrix: Float,
+        gain: float,
+        shared: Sequence[ModelKey] = (),
+    ) -> Solution | None:
         """The orientation within two degrees of another one that explains a pattern best."""
-        return self._best_of(pattern, self._places(pattern, phase, matrix, gain), gain)
+        return self._try_all(pattern, [phase], [matrix], gain, shared)
+
+    def _try_all(
+        self,
+        pattern: Float,
+        phases: Sequence[int],
+        matrices: Sequence[Float],
+        gain: float,
+        shared: Sequence[ModelKey],
+    ) -> Solution | None:
+        """The best of candidates that compete, with shared models, then with their own."""
+        own = [self.key_of(p, m, WIDE)[0] for p, m in zip(phases, matrices, strict=True)]
+        lent = [self._lent(m, key, shared) for m, key in zip(matrices, own, strict=True)]
+        best: Solution | None = None
+        for keys in [lent, own] if lent != own else [own]:
+            places = [
+                place
+                for m, key in zip(matrices, keys, strict=True)
+                for place in self._places(pattern, m, key, gain)
+            ]
+            best = better_of(best, self._best_of(pattern, places, gain))
+            if self.explains(best):
+                break
+        return best
+
+    def _lent(self, matrix: Float, own: ModelKey, shared: Sequence[ModelKey]) -> ModelKey:
+        """The nearest of the shared models that holds an orientation, or its own."""
+        if own in shared:
+            return own
+        beam = canonical(matrix, self.operations[own.phase])[2]
+        near = [
+            (float(np.degrees(np.arccos(np.clip(beam @ key.node.direction, -1, 1)))), key)
+            for key in shared
+            if key.phase == own.phase
+        ]
+        angle, key = min(near, default=(np.inf, own))
+        return key if angle < LENT else own
 
     def _best_of(self, pattern: Float, places: list[_Place], gain: float) -> Solution | None:
         """Precise answers of places, the likeliest first, until one explains the pattern."""
         best: Solution | None = None
         places = sorted(places, key=lambda place: place.chi_square)[:MOST_PLACES]
         for place in places:
-            explained = best is not None and best.chi_square <= self.good
+            explained = self.explains(best)
             if place.chi_square > (SURE if explained else HOPELESS) * places[0].chi_square:
                 break
-            found = self.refine(pattern, place.phase, place.matrix, self.camera.origin, gain)
+            if explained and _same_tilts(best, place):
+                continue
+            found = self.refine(pattern, place.key.phase, place.matrix, self.camera.origin, gain)
             best = better_of(best, found)
         return best
 
-    def _places(self, pattern: Float, phase: int, matrix: Float, gain: float) -> list[_Place]:
-        """Orientations within the error of a template that the wide library likes best."""
-        key, turned = self.key_of(phase, matrix, WIDE)
+    def _places(self, pattern: Float, matrix: Float, key: ModelKey, gain: float) -> list[_Place]:
+        """Orientations within the error of a template that a wide library likes best."""
+        turned = canonical(matrix, self.operations[key.phase])
         model = self.models[key]
         near = self.near(key, turned, float(np.mean(self.models.thickness)), self.camera.origin)
         near = near[None] + np.zeros((len(TURNS), 6))
@@ -151,7 +206,7 @@ class Solver:
             ):
                 kept.append((float(fit.chi_square[n]), place))
         return [
-            _Place(chi_square, phase, model.matrices(place[None])[0])
+            _Place(chi_square, key, model.matrices(place[None])[0])
             for chi_square, place in kept[:PLACES]
         ]
 
@@ -228,11 +283,21 @@ crystals in twin orientation share most of their disks."""
 PLACES = 3
 """Answers of a wide library, a tenth of a degree and more apart, that are looked at."""
 MOST_PLACES = 4
-SURE, HOPELESS = 1.5, 4.0
+SURE, HOPELESS = 2.0, 4.0
 """Chi-square of a place against that of the best one, beyond which it is not looked at: when the
 best one has explained the pattern, and when it has not."""
+LENT = 1.2
+"""Degrees from its node up to which a wide model serves candidates that it was not made for."""
 TURNS = np.array([-0.6, 0.0, 0.6])
 """Degrees about the beam by which a ranked candidate may still be off."""
+
+
+def _same_tilts(one: Solution, other: _Place) -> bool:
+    """Whether a place is the solution's crystal, tilted by no more than a wide library holds."""
+    if one.key.phase != other.key.phase:
+        return False
+    cosine = (np.trace(one.matrix @ other.matrix.T) - 1) / 2
+    return bool(cosine > np.cos(np.radians(2 * WIDE.tilt_range)))
 
 
 def better_of(one: Solution | None, other: Solution | None) -> Solution | None:

@@ -25,7 +25,8 @@ Float = NDArray[np.floating]
 
 
 class Grid(NamedTuple):
-    """How the libraries of nodes are simulated: degrees, degrees, degrees, nm, Å⁻¹, disks, Å."""
+    """How the libraries of nodes are simulated: degrees, degrees, degrees, nm, Å⁻¹, disks, Å,
+    Å⁻¹ of excitation error beyond which beams are folded."""
 
     spacing: float
     tilt_range: float
@@ -34,13 +35,19 @@ class Grid(NamedTuple):
     g_max: float
     reflections: int
     step: float
+    weak_beams: float
 
 
-FINE = Grid(0.8, 0.65, 0.03, 2.5, 3.0, 60, 15.0)
+FINE = Grid(0.8, 0.65, 0.02, 1.25, 4.0, 24, 15.0, 0.02)
 """Nodes that answers come from. Directions lie up to 0.58° from their node along a tilt axis; a
 point that is held at the border of its library is taken on to the next node."""
-WIDE = Grid(1.0, 2.2, 0.05, 5.0, 2.0, 60, 15.0)
+WIDE = Grid(1.0, 2.2, 0.04, 2.5, 2.5, 15, 15.0, 0.02)
 """Nodes that tell where within the error of a template the tilt is; few beams will do."""
+FAINTEST = 2e-3
+"""Share of all disks' mean intensity: fainter disks are left out. They lie far from the Bragg
+condition, and their intensity comes and goes over less than the thickness step."""
+FEWEST = 8
+"""Disks that stay whatever their intensity."""
 
 
 class ModelKey(NamedTuple):
@@ -101,6 +108,11 @@ class GrainModels:
                     self._models.popitem(last=False)
         return model
 
+    def wide_keys(self) -> tuple[ModelKey, ...]:
+        """Wide models that were made so far, in a fixed order."""
+        with self._lock:
+            return tuple(sorted(k for k in self._making if k.grid == WIDE))
+
     def axis(self, grid: Grid) -> Float:
         """Thicknesses of the libraries, nm."""
         low, high = self.thickness
@@ -143,15 +155,20 @@ class GrainModels:
             debye_waller=dict(zip(crystal.symbols, [float(s) for s in crystal.sigma], strict=True)),
             g_max=grid.g_max,
             step=grid.step,
+            weak_beams=grid.weak_beams,
             overlap="avoid",
             show_progressbar=False,
             **self.options,
         )
-        seen = np.hypot(*library.vectors.T) < self.reach
+        kept = np.flatnonzero(np.hypot(*library.vectors.T) < self.reach)
+        strength = library.mean_intensity[kept]
+        order = np.argsort(-strength, kind="stable")
+        bright = np.sum(strength >= FAINTEST * strength.sum())
+        kept = np.sort(kept[order[: max(bright, FEWEST)]])
         return replace(
             library,
-            intensities=library.intensities[..., seen],
-            maps=library.maps[..., seen],
-            indices=library.indices[seen],
-            vectors=library.vectors[seen],
+            intensities=library.intensities[..., kept],
+            maps=library.maps[..., kept],
+            indices=library.indices[kept],
+            vectors=library.vectors[kept],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from pyxem_mlmaps._checks import check_numbers
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps.mapping.blocks import check_signal
-from pyxem_mlmaps.mapping.grain_camera import find_camera, measure_optics
-from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver, better_of
+from pyxem_mlmaps.mapping.grain_camera import find_camera
+from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver
 from pyxem_mlmaps.mapping.grain_coarse import coarse_candidates, read_coarse
 from pyxem_mlmaps.mapping.grain_models import GrainModels
 from pyxem_mlmaps.mapping.grain_points import (
@@ -25,8 +25,15 @@ from pyxem_mlmaps.mapping.grain_points import (
     fit_points,
     neighbour_starts,
 )
-from pyxem_mlmaps.mapping.grain_result import DIMMEST, explained_limit, to_crystal_map
-from pyxem_mlmaps.mapping.segments import Segments, binned_roots, representatives, segment_scan
+from pyxem_mlmaps.mapping.grain_result import explained_limit, to_crystal_map
+from pyxem_mlmaps.mapping.segment_solving import SegmentPatterns, solve_segments
+from pyxem_mlmaps.mapping.segments import (
+    TOGETHER,
+    Segments,
+    binned_roots,
+    representatives,
+    segment_scan,
+)
 from pyxem_mlmaps.simulation.crystal import Crystal, as_crystal
 from pyxem_mlmaps.simulation.library_cache import LibraryCache
 from pyxem_mlmaps.simulation.orientation_nodes import proper_operations
@@ -40,17 +47,9 @@ __all__ = ["map_polycrystal"]
 
 Float = NDArray[np.floating]
 
-TOGETHER = 9
-"""Patterns next to each other that are summed to find the orientation of a segment."""
 MOST_SEGMENTS = 1000
-LARGE = 25
-"""Points of a segment that is matched with templates before its neighbours' answers are tried."""
-FIRST = 6
-"""Segments that the optics are measured on."""
 BATCH = 64
 PASSES = 4
-AROUND = 3
-"""Neighbours whose orientations are tried for a segment that templates did not explain."""
 
 
 def map_polycrystal(
@@ -179,29 +178,20 @@ def map_polycrystal(
     )
     solver = Solver(models, operations, camera, optics_)
 
-    solutions: list[Solution | None] = []
     sizes = np.bincount(segments.labels[segments.labels >= 0], minlength=len(points))
-    for start in range(0, len(points), BATCH):
-        batch = slice(start, start + BATCH)
-        sums = first if start == 0 else _sums(scan, points[batch], bars)
-        candidates = coarse_candidates(
-            sums, known, points[batch, 0], crystals, beam, camera, segments.gain, template_step
-        )
-        large = sizes[batch] >= min([LARGE, *sizes[:FIRST]])
-        if start == 0 and isinstance(optics, str):
-            solver, found = _solve_and_measure(solver, sums, candidates, large, segments, bars)
-        else:
-            found = _solve(solver, sums, candidates, large, segments.gain, bars)
-        solutions += found
-        solutions[start:] = _from_others(
-            solver, sums, solutions, start, points, shape[1], segments.gain, bars
-        )
-        small = ~large & np.array([not solver.explains(s) for s in solutions[start:]], dtype=bool)
-        small &= sizes[batch] >= TOGETHER
-        found = _solve(solver, sums, candidates, small, segments.gain, bars)
-        solutions[start:] = [
-            better_of(one, two) for one, two in zip(solutions[start:], found, strict=True)
-        ]
+
+    def batches() -> Iterator[SegmentPatterns]:
+        for start in range(0, len(points), BATCH):
+            part = slice(start, start + BATCH)
+            sums = first if start == 0 else _sums(scan, points[part], bars)
+            candidates = coarse_candidates(
+                sums, known, points[part, 0], crystals, beam, camera, segments.gain, template_step
+            )
+            yield SegmentPatterns(sums, points[part], sizes[part], candidates, segments.gain)
+
+    solver, solutions = solve_segments(
+        solver, batches(), len(points), shape[1], isinstance(optics, str), **bars
+    )
     fits, limit = _fit_all(scan, solver, segments, solutions, bars)
     xmap = to_crystal_map(
         signal, solver, fits, limit, segments, solutions, known, grain_angle, subgrain_angle
@@ -247,108 +237,6 @@ def _sums(scan: Any, points: NDArray[np.int64], bars: dict[str, Any]) -> Float:
         if len(points)
         else np.empty((0, *scan.data.shape[2:]))
     )
-
-
-def _solve(
-    solver: Solver,
-    sums: Float,
-    candidates: Any,
-    wanted: NDArray[np.bool_],
-    gain: float,
-    bars: dict[str, Any],
-) -> list[Solution | None]:
-    """Solutions of the wanted segments, None for the others."""
-    import dask
-
-    tasks = [
-        dask.delayed(solver.solve, pure=False, traverse=False)(sums[n], candidates[n], gain)
-        for n in np.flatnonzero(wanted)
-    ]
-    found = iter(compute(*tasks, text="Finding orientations", **bars) if tasks else ())
-    return [next(found) if w else None for w in wanted]
-
-
-def _solve_and_measure(
-    solver: Solver,
-    sums: Float,
-    candidates: Any,
-    wanted: NDArray[np.bool_],
-    segments: Segments,
-    bars: dict[str, Any],
-) -> tuple[Solver, list[Solution | None]]:
-    """Measure the optics on the first segments that are explained, then solve all with them."""
-    few = wanted & (np.cumsum(wanted) <= FIRST)
-    begun = _solve(solver, sums, candidates, few, segments.gain, bars)
-    solver = measure_optics(solver, sums, begun, segments.gain)
-    again = [
-        s if s is None else solver.refine_solution(p, s, segments.gain)
-        for p, s in zip(sums, begun, strict=True)
-    ]
-    rest = _solve(solver, sums, candidates, wanted & ~few, segments.gain, bars)
-    return solver, [better_of(one, two) for one, two in zip(again, rest, strict=True)]
-
-
-def _from_others(
-    solver: Solver,
-    sums: Float,
-    solutions: list[Solution | None],
-    first: int,
-    points: NDArray[np.int64],
-    width: int,
-    gain: float,
-    bars: dict[str, Any],
-) -> list[Solution | None]:
-    """Those from ``first`` on: if not explained, tried with the orientations around them."""
-    import dask
-
-    places = np.stack(np.divmod(points[:, 0], width), axis=1)
-    others, mine = solutions, solutions[first:]
-    good = [n for n, s in enumerate(others) if solver.explains(s)]
-    poor = [n for n, s in enumerate(mine) if not solver.explains(s)]
-    tasks = []
-    for n in poor:
-        distance = np.sum((places[good] - places[first + n]) ** 2, axis=1)
-        kept: list[Solution] = []
-        for other in np.array(good, dtype=int)[np.argsort(distance, kind="stable")]:
-            s = others[other]
-            if all(k.key.phase != s.key.phase or _apart(k.matrix, s.matrix) > 1.5 for k in kept):
-                kept.append(s)
-            if len(kept) == AROUND:
-                break
-        tasks.append(
-            dask.delayed(_best_of, pure=False, traverse=False)(solver, sums[n], kept, gain)
-        )
-    found = compute(*tasks, text="Trying neighbours", **bars) if tasks else ()
-    result = list(mine)
-    amplitude = np.median([others[n].amplitude for n in good]) if good else 0.0
-    for n, solution in zip(poor, found, strict=True):
-        if solution is not None and solution.amplitude > DIMMEST * amplitude * _share(
-            points[first + n]
-        ):
-            result[n] = better_of(result[n], solution)
-    return result
-
-
-def _share(row: NDArray[np.int64]) -> float:
-    """Of the patterns that a sum can hold, those it does."""
-    return len(np.unique(row)) / TOGETHER
-
-
-def _best_of(
-    solver: Solver, pattern: Float, around: list[Solution], gain: float
-) -> Solution | None:
-    best: Solution | None = None
-    for s in around:
-        best = better_of(best, solver.try_near(pattern, s.key.phase, s.matrix, gain))
-        if best is not None and best.chi_square <= solver.good:
-            break
-    return best
-
-
-def _apart(one: Float, other: Float) -> float:
-    """Degrees between two orientations, without symmetry."""
-    cosine = (np.trace(one @ other.T) - 1) / 2
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def _fit_all(

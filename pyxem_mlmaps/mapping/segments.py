@@ -18,6 +18,8 @@ Float = NDArray[np.floating]
 
 BINS = 12
 """Bins along each side of the detector, at most."""
+TOGETHER = 9
+"""Patterns next to each other that are summed to find the orientation of a segment."""
 STRENGTH = 6.0
 """Standard deviations by which neighbours differ where a boundary runs between them."""
 

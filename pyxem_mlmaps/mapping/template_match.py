@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -97,7 +99,7 @@ def match_spots(
         images = np.stack([draw_spots(spots[n], shape, POWER, 1.0, ~beside[n]) for n in usable])
         polar = _polar(images, beam, camera)
         for number, crystal in enumerate(crystals):
-            found = _match(polar, crystal.phase, beam, camera, shape, step, n_best)
+            found = _match(polar, crystal, beam, camera, shape, step, n_best)
             for n, matrices in zip(usable, found, strict=True):
                 ranked = _rank(matrices, spots[n], beside[n], crystal, beam, camera, shape)
                 results[n].append((number, *ranked))
@@ -129,25 +131,16 @@ def _polar(images: Float, beam: Beam, camera: Camera) -> Any:
 
 
 def _match(
-    polar: Any, phase: Phase, beam: Beam, camera: Camera, shape: Any, step: float, n_best: int
+    polar: Any, crystal: Crystal, beam: Beam, camera: Camera, shape: Any, step: float, n_best: int
 ) -> Float:
     """(n_pattern, n_best, 3, 3) orientations of the best templates."""
-    from diffsims.generators.simulation_generator import SimulationGenerator
     from orix.quaternion import Rotation
-    from orix.sampling import get_sample_reduced_fundamental
 
     with _quiet():
-        templates = get_sample_reduced_fundamental(step, point_group=phase.point_group)
-        simulation = SimulationGenerator(beam.energy).calculate_diffraction2d(
-            phase,
-            rotation=templates,
-            max_excitation_error=EXCITATION,
-            reciprocal_radius=_reach(camera, shape),
-            with_direct_beam=False,
+        simulation = _templates(
+            _Order(str(crystal.to_dict()), beam.energy, _reach(camera, shape), step, crystal.phase)
         )
-        for each in np.atleast_1d(simulation.coordinates):
-            each.intensity = np.asarray(each.intensity, dtype=float) ** POWER
-        n_best = min(n_best, templates.size)
+        n_best = min(n_best, simulation.rotations.size)
         found = polar.get_orientation(
             simulation, frac_keep=1.0, n_best=n_best, show_progressbar=False
         )
@@ -155,6 +148,35 @@ def _match(
     n = polar.data.shape[1]
     matrices = conventions.rotation_to_detector_matrix(Rotation(rotations.reshape(-1, 4)))
     return matrices.reshape(n, -1, 3, 3)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Templates of a phase, equal if what they depend on is."""
+
+    content: str
+    energy: float
+    reach: float
+    step: float
+    phase: Phase = field(compare=False)
+
+
+@lru_cache(maxsize=8)
+def _templates(order: _Order) -> Any:
+    """diffsims' simulation of all orientations; seconds a phase, so it is kept."""
+    from diffsims.generators.simulation_generator import SimulationGenerator
+    from orix.sampling import get_sample_reduced_fundamental
+
+    simulation = SimulationGenerator(order.energy).calculate_diffraction2d(
+        order.phase,
+        rotation=get_sample_reduced_fundamental(order.step, point_group=order.phase.point_group),
+        max_excitation_error=EXCITATION,
+        reciprocal_radius=order.reach,
+        with_direct_beam=False,
+    )
+    for each in np.atleast_1d(simulation.coordinates):
+        each.intensity = np.asarray(each.intensity, dtype=float) ** POWER
+    return simulation
 
 
 def _rank(

@@ -115,13 +115,14 @@ def cell_templates(
     aperture
         Convergence semi-angle in degrees.
     tilt_x, tilt_y
-        Consecutive tilts of the maps' grid, degrees.
+        Evenly spaced tilts of the maps' grid, degrees.
     every
         Thicknesses are taken every so many steps.
     """
     step = maps.step[:2]
     i = int(np.round((tilt_x[0] - maps.start[0]) / step[0]))
     j = int(np.round((tilt_y[0] - maps.start[1]) / step[1]))
+    stride = int(np.round((tilt_x[-1] - tilt_x[0]) / step[0] / max(len(tilt_x) - 1, 1)))
     depth = np.arange(0, maps.size[2], every)
     stencils = [_stencil(points, aperture, step) for points in _quadrature()]
     taps = np.array(sorted({key for stencil in stencils for key in stencil}))
@@ -130,13 +131,16 @@ def cell_templates(
         (len(tilt_x), len(tilt_y), len(depth), maps.coefficients.shape[3], CELLS), np.float32
     )
     _moving_averages(
-        _at_depth(maps.coefficients, depth), i + 1, j + 1, taps, weights.astype(np.float32), out
-    )
+        _at_depth(maps.coefficients, depth), i + 1, j + 1, stride, taps,
+        weights.astype(np.float32), out,
+    )  # fmt: skip
     return out
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _moving_averages(values, first_i, first_j, taps, weights, out):  # pragma: no cover - compiled
+def _moving_averages(
+    values, first_i, first_j, stride, taps, weights, out
+):  # pragma: no cover - compiled
     n_x, n_y, n_t, n_disk, n_cell = out.shape
     line = np.empty((n_cell, n_disk), dtype=np.float32)
     for i in range(n_x):
@@ -144,7 +148,8 @@ def _moving_averages(values, first_i, first_j, taps, weights, out):  # pragma: n
             for t in range(n_t):
                 line[:, :] = 0
                 for k in range(len(taps)):
-                    row = values[first_i + i + taps[k, 0], first_j + j + taps[k, 1], t]
+                    x = first_i + stride * i + taps[k, 0]
+                    row = values[x, first_j + stride * j + taps[k, 1], t]
                     for c in range(n_cell):
                         w = weights[c, k]
                         if w != 0:

@@ -28,8 +28,8 @@ AMPLITUDE_ERROR = 0.1
 PIXEL_ERROR = 0.03
 """The same for what is left within a disk."""
 FEWEST_DISKS = 5
-SEARCH_THICKNESS = 5.0
-"""nm between the templates of a search."""
+SEARCH_THICKNESS, SEARCH_TILT = 5.0, 0.04
+"""nm and degrees between the templates of a search, or what the library has."""
 TAIL = 4.0
 """Half width of the inelastic tail of the direct beam, radii."""
 
@@ -202,10 +202,11 @@ class GrainModel:
     def _templates(self, aperture: float) -> tuple[tuple[Float, Float, Float], Float]:
         if aperture not in self._kept:
             step = self.maps.step
-            tilt = [np.arange(self.low[k], self.high[k] + step[k] / 2, step[k]) for k in (0, 1)]
+            stride = max(1, int(round(SEARCH_TILT / step[0])))
+            tilt = [
+                np.arange(self.low[k], self.high[k] + step[k] / 2, stride * step[k]) for k in (0, 1)
+            ]
             every = max(1, int(round(SEARCH_THICKNESS / step[2])))
-            if step[2] >= SEARCH_THICKNESS:  # a wide library
-                every = 2
             depth = self.low[2] + step[2] * np.arange(0, self.maps.size[2], every)
             self._kept.clear()
             self._kept[aperture] = (

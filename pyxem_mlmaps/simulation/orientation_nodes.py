@@ -28,7 +28,7 @@ PREFERRED = np.array([0.8203, 0.4817, 0.3084])
 """Of all equivalent beam directions the one closest to this generic direction is taken."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Node:
     """A beam direction of the grid.
 

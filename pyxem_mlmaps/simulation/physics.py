@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from pyxem_mlmaps.simulation.structure_factors import (
     potential_coefficients,
     thermal_absorption,
 )
+from pyxem_mlmaps.simulation.weak_beams import fold_weak_beams, propagate_folded
 from pyxem_mlmaps.specs import Beam
 
 __all__ = ["OrientedCrystal", "Setup", "check_overlap", "choose_reflections", "isolated"]
@@ -28,11 +31,14 @@ NEAR = 1.02
 """Disks nearer than this many diameters overlap."""
 FAINT = 0.02
 """Of a disk's mean intensity: what an overlapping disk may carry at most to be left alone."""
+CHOICE = 2.0
+"""Å⁻¹. With folded beams, disks are chosen by a simulation of the beams up to there."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that a tile of tilts needs."""
+    """Everything that a tile of tilts needs. ``weak``: |s| beyond which beams are folded; None
+    propagates all."""
 
     beam: Beam
     matrix: NDArray[np.complexfloating]
@@ -40,15 +46,27 @@ class Setup:
     keep: NDArray[np.integer]
     thickness: NDArray[np.floating]
     step: float
+    weak: float | None = None
+
+    def per_tile(self, tilt_step: float) -> int:
+        """Tilts along each side of a tile: 0.4°, or 0.2° with folded beams, by the errors of the
+        two splittings; not fewer than pay for what is done once for a tile."""
+        if self.weak is None:
+            return max(int(0.4 / tilt_step), 4)
+        return max(int(0.2 / tilt_step), 10)
 
     def intensities(self, tilt_x: NDArray, tilt_y: NDArray) -> NDArray[np.float32]:
         """(n_x, n_y, n_thickness, n_keep) on the grid tilt_x × tilt_y (degrees)."""
         grid = np.meshgrid(tilt_x, tilt_y, indexing="ij")
         transverse = conventions.transverse_wavevector(self.beam.wavenumber, *grid)
         s = excitation_errors(self.g, transverse.reshape(-1, 2), self.beam.wavenumber)
-        out = propagate(
-            self.matrix, s, 10 * self.thickness, self.beam.wavelength, self.keep, self.step
-        )
+        wavelength, depth = self.beam.wavelength, 10 * self.thickness
+        if self.weak is None:
+            out = propagate(self.matrix, s, depth, wavelength, self.keep, self.step)
+        else:
+            mean = s.mean(axis=0)
+            folded = fold_weak_beams(self.matrix, mean, wavelength, self.keep, self.weak)
+            out = propagate_folded(folded, s - mean, depth, self.step)
         return out.reshape(*grid[0].shape, len(self.thickness), len(self.keep))
 
 
@@ -67,6 +85,7 @@ class OrientedCrystal:
     potential_scale: float
     parametrization: str
     step: float
+    weak: float | None = None
 
     def setup(
         self,
@@ -92,14 +111,17 @@ class OrientedCrystal:
             loss += factor * float(absorptive(np.zeros(3, dtype=int)).real) * np.eye(len(hkl))
         matrix = self.potential_scale * (potential.matrix(hkl) + 1j * loss)
         every = np.arange(len(hkl))
-        return Setup(self.beam, matrix, g, every, thickness, self.step), hkl
+        return Setup(self.beam, matrix, g, every, thickness, self.step, self.weak), hkl
 
     def _coefficients(
         self, function: Callable, g_max: float, **options: Any
     ) -> PotentialCoefficients:
-        return function(
-            self.crystal, self.beam.energy, 2 * g_max + 1e-3, self.parametrization, **options
-        )
+        content = json.dumps(self.crystal.to_dict() | options, sort_keys=True)
+        order = _Order(
+            function, content, self.beam.energy, 2 * g_max + 1e-3, self.parametrization,
+            self.crystal, options,
+        )  # fmt: skip
+        return _kept_coefficients(order)
 
     def converge(self, thickness: NDArray, tolerance: float) -> tuple[float, float]:
         """Smallest cut-off whose successor changes the intensities by R ≤ tolerance, and R."""
@@ -108,6 +130,7 @@ class OrientedCrystal:
         change = np.inf
         for cutoff in CUTOFFS:
             setup, hkl = self.setup(cutoff, thickness[-1:])
+            setup = replace(setup, weak=None)  # all beams are wanted
             values = setup.intensities(tilt, tilt[:2]).reshape(-1, len(hkl))
             current = dict(zip(map(tuple, hkl.tolist()), values.T, strict=True))
             if previous is not None:
@@ -123,6 +146,27 @@ class OrientedCrystal:
             stacklevel=3,
         )
         return float(CUTOFFS[-1]), change
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Coefficients of a crystal, equal if its content is."""
+
+    function: Callable
+    content: str
+    energy: float
+    g_max: float
+    parametrization: str
+    crystal: Crystal = field(compare=False)
+    options: dict[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=8)
+def _kept_coefficients(order: _Order) -> PotentialCoefficients:
+    """Many libraries of one crystal differ in its orientation alone."""
+    return order.function(
+        order.crystal, order.energy, order.g_max, order.parametrization, **order.options
+    )
 
 
 def choose_reflections(
@@ -142,6 +186,12 @@ def choose_reflections(
         candidates = np.arange(len(hkl))
     if not avoid_overlap and (count is None or count >= len(hkl)):
         return candidates
+    if setup.weak is not None:  # beams are sorted by |g|
+        length = np.linalg.norm(setup.g, axis=1)
+        farthest = CHOICE if count is not None else max(CHOICE, float(length[candidates].max()))
+        n = int(np.sum(length <= farthest + 1e-9))
+        setup = _innermost(setup, n)
+        candidates = candidates[candidates < n]
     if not avoid_overlap:
         coarse = np.linspace(tilt[0], tilt[-1], 5)
         strength = setup.intensities(coarse, coarse).mean(axis=(0, 1, 2))
@@ -157,6 +207,18 @@ def choose_reflections(
         return candidates
     strongest = np.argsort(-strength[candidates], kind="stable")[:count]
     return np.sort(candidates[strongest])
+
+
+def _innermost(setup: Setup, n: int) -> Setup:
+    """Of the first ``n`` beams, all propagated, at about eight of the thicknesses."""
+    return replace(
+        setup,
+        matrix=setup.matrix[:n, :n],
+        g=setup.g[:n],
+        keep=np.arange(n),
+        thickness=setup.thickness[:: max(1, len(setup.thickness) // 8)],
+        weak=None,
+    )
 
 
 def _disk_strength(setup: Setup, tilt: NDArray) -> NDArray[np.floating]:

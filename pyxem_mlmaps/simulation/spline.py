@@ -7,6 +7,7 @@ written in uniform B-splines so that every evaluation reads 4 × 4 × 4 coeffici
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numba
 import numpy as np
@@ -40,7 +41,10 @@ class LibrarySpline:
     @classmethod
     def fit(cls, intensities: Float, tilt_x: Float, tilt_y: Float, thickness: Float):
         """Interpolate (n_x, n_y, n_t, n_disk) intensities on their axes."""
-        values, thickness = _even_thickness(np.asarray(intensities, dtype=float), thickness)
+        values = np.asarray(intensities)
+        if values.dtype != np.float32:
+            values = values.astype(float)
+        values, thickness = _even_thickness(values, thickness)
         axes = (np.asarray(tilt_x), np.asarray(tilt_y), thickness)
         for axis in range(3):
             values = _bspline_coefficients(values, axis)
@@ -89,7 +93,13 @@ def _even_thickness(values: Float, thickness: Float) -> tuple[Float, Float]:
 
 def _bspline_coefficients(values: Float, axis: int) -> Float:
     """Coefficients (two more than points) of the not-a-knot cubic on an even grid."""
-    n = values.shape[axis]
+    matrix = _coefficients_of_values(values.shape[axis]).astype(values.dtype)
+    return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+
+
+@lru_cache(maxsize=64)
+def _coefficients_of_values(n: int) -> Float:
+    """(n + 2, n) matrix from values on an even grid to B-spline coefficients."""
     system = np.zeros((n + 2, n + 2))
     for i in range(n):
         system[i, i : i + 3] = (1 / 6, 4 / 6, 1 / 6)
@@ -97,10 +107,7 @@ def _bspline_coefficients(values: Float, axis: int) -> Float:
     for row, knot in ((n, 1), (n + 1, n - 2)):  # the same cubic on both sides of this knot
         system[row, knot - 1 : knot + 3] -= third_derivative
         system[row, knot : knot + 4] += third_derivative
-    moved = np.moveaxis(values, axis, 0)
-    right = np.concatenate([moved, np.zeros((2, *moved.shape[1:]))])
-    solved = np.linalg.solve(system, right.reshape(n + 2, -1)).reshape(n + 2, *moved.shape[1:])
-    return np.moveaxis(solved, 0, axis)
+    return np.linalg.inv(system)[:, :n]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

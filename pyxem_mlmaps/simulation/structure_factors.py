@@ -56,7 +56,12 @@ class PotentialCoefficients:
         left out.
         """
         hkl = np.asarray(hkl)
-        matrix = self(hkl[:, None] - hkl[None, :])
+        half = (np.array(self.grid.shape) - 1) // 2
+        more = np.maximum(hkl.max(axis=0) - hkl.min(axis=0) - half, 0)
+        grid = np.pad(self.grid, [(int(n), int(n)) for n in more])
+        # differences of places in the flat grid are places of differences
+        place = hkl @ np.array([grid.shape[1] * grid.shape[2], grid.shape[2], 1])
+        matrix = grid.ravel()[place[:, None] - place[None, :] + grid.size // 2]
         np.fill_diagonal(matrix, 0)
         return matrix
 

@@ -16,9 +16,6 @@ from pyxem_mlmaps.simulation.physics import Setup
 
 __all__ = ["disk_maps", "plane_wave_maps", "spread_quadrature"]
 
-TILE = 0.4
-"""Width of a propagation tile in degrees; see :func:`propagation.propagate` for its error."""
-
 
 def spread_quadrature(thickness: NDArray, spread: float) -> tuple[NDArray, NDArray | None]:
     """Thicknesses to simulate, and (n_out, n_fine) weights that average them (Gauss-Hermite).
@@ -43,7 +40,7 @@ def plane_wave_maps(setup: Setup, tilt: NDArray, weights: NDArray | None = None)
     """Plane-wave maps as a dask array, one task for each tile of tilts."""
     import dask.array as da
 
-    per_tile = max(int(TILE / (tilt[1] - tilt[0])), 4)
+    per_tile = setup.per_tile(tilt[1] - tilt[0])
     n_tile = int(np.ceil(len(tilt) / per_tile))
     chunks = tuple(len(part) for part in np.array_split(tilt, n_tile))
     index = da.arange(len(tilt), chunks=(chunks,))

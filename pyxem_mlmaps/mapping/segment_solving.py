@@ -1,0 +1,190 @@
+"""Orientations of all segments: the large ones first, since what they take the others can use.
+
+Simulation is the cost, so segments go in waves. Those of one wave look unlike each other; those
+that look like one of them wait, and find its libraries made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxem_mlmaps._progress import compute_here, progress_bar
+from pyxem_mlmaps.mapping.grain_camera import measure_optics
+from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver, better_of
+from pyxem_mlmaps.mapping.grain_result import DIMMEST
+from pyxem_mlmaps.mapping.segments import TOGETHER
+from pyxem_mlmaps.mapping.template_match import Candidates
+
+__all__ = ["SegmentPatterns", "solve_segments"]
+
+Float = NDArray[np.floating]
+
+LARGE = 25
+"""Points of a segment that is matched with templates before its neighbours' answers are tried."""
+FIRST = 6
+"""Segments that the optics are measured on, and that count as large whatever their size."""
+UNMEASURED = 3.0
+"""Factor on what counts as explained before the optics are measured."""
+WAVE = 4
+"""Segments that are solved side by side."""
+ALIKE = 4.0
+"""Degrees: segments whose best candidates are closer than this wait for each other."""
+AROUND = 3
+"""Neighbours whose orientations are tried for a segment that templates did not explain."""
+
+
+class SegmentPatterns(NamedTuple):
+    """``sums`` (n, ky, kx) summed patterns of segments; ``points`` (n, 9) their scan points, flat;
+    ``sizes`` (n,) points of each segment; ``candidates`` of each; ``gain`` counts for an
+    electron."""
+
+    sums: Float
+    points: NDArray[np.int64]
+    sizes: NDArray[np.integer]
+    candidates: Sequence[Candidates]
+    gain: float
+
+
+def solve_segments(
+    solver: Solver,
+    batches: Iterable[SegmentPatterns],
+    n: int,
+    width: int,
+    measure: bool,
+    show_progressbar: bool | None,
+    num_workers: int | None,
+) -> tuple[Solver, list[Solution | None]]:
+    """Solutions of all segments, and the solver with the optics that were measured on the way.
+
+    Parameters
+    ----------
+    solver
+        With the optics as far as they are known.
+    batches
+        Of segments, largest first.
+    n
+        Segments in all.
+    width
+        Of the scan in points.
+    measure
+        Whether to measure the optics on the first segments.
+    """
+    solutions: list[Solution | None] = []
+    places: list[Float] = []
+    with progress_bar("Finding orientations", show_progressbar, n) as bar:
+        for batch in batches:
+            first = len(solutions)
+            places += list(np.stack(np.divmod(batch.points[:, 0], width), axis=1))
+            large = batch.sizes >= min([LARGE, *batch.sizes[:FIRST]])
+            begun: list[Solution | None] = [None] * len(large)
+            if first == 0 and measure:
+                few = large & (np.cumsum(large) <= FIRST)
+                lenient = replace(solver, good=UNMEASURED * solver.good)
+                begun = _in_waves(lenient, batch, few, num_workers, bar)
+                solver = measure_optics(solver, batch.sums, begun, batch.gain)
+                begun = [
+                    s if s is None else solver.refine_solution(p, s, batch.gain)
+                    for p, s in zip(batch.sums, begun, strict=True)
+                ]
+            open_ = large & np.array([not solver.explains(s) for s in begun], dtype=bool)
+            found = _in_waves(solver, batch, open_, num_workers, bar)
+            found = [better_of(one, two) for one, two in zip(begun, found, strict=True)]
+            solutions += found
+            solutions[first:] = _from_others(solver, batch, solutions, first, places, num_workers)
+            poor = np.array([not solver.explains(s) for s in solutions[first:]], dtype=bool)
+            small = ~large & poor & (batch.sizes >= TOGETHER)
+            bar(int((~large & ~small).sum()))
+            found = _in_waves(solver, batch, small, num_workers, bar)
+            solutions[first:] = [
+                better_of(one, two) for one, two in zip(solutions[first:], found, strict=True)
+            ]
+    return solver, solutions
+
+
+def _in_waves(
+    solver: Solver,
+    batch: SegmentPatterns,
+    wanted: NDArray[np.bool_],
+    num_workers: int | None,
+    bar: Callable[[int], None],
+) -> list[Solution | None]:
+    """Solutions of the wanted segments from their candidates, None for the others."""
+    found: list[Solution | None] = [None] * len(wanted)
+    waiting = [int(n) for n in np.flatnonzero(wanted)]
+    while waiting:
+        wave: list[int] = []
+        for n in waiting:
+            if len(wave) < WAVE and not any(_alike(solver, batch.candidates, n, m) for m in wave):
+                wave.append(n)
+        shared = solver.models.wide_keys()
+        tasks = [
+            (solver.solve, batch.sums[n], batch.candidates[n], batch.gain, shared) for n in wave
+        ]
+        for n, solution in zip(wave, compute_here(tasks, num_workers), strict=True):
+            found[n] = solution
+        waiting = [n for n in waiting if n not in wave]
+        bar(len(wave))
+    return found
+
+
+def _alike(solver: Solver, candidates: Sequence[Candidates], one: int, other: int) -> bool:
+    a, b = candidates[one], candidates[other]
+    if not len(a.score) or not len(b.score) or a.phase[0] != b.phase[0]:
+        return False
+    return solver.beam_angle(int(a.phase[0]), a.matrix[0], b.matrix[0]) < ALIKE
+
+
+def _from_others(
+    solver: Solver,
+    batch: SegmentPatterns,
+    solutions: list[Solution | None],
+    first: int,
+    places: list[Float],
+    num_workers: int | None,
+) -> list[Solution | None]:
+    """Those from ``first`` on: if not explained, tried with the orientations around them."""
+    where = np.array(places).reshape(-1, 2)
+    mine = solutions[first:]
+    good = [n for n, s in enumerate(solutions) if solver.explains(s)]
+    poor = [n for n, s in enumerate(mine) if not solver.explains(s)]
+    tasks: list[tuple[Any, ...]] = []
+    for n in poor:
+        distance = np.sum((where[good] - where[first + n]) ** 2, axis=1)
+        kept: list[Solution] = []
+        for other in np.array(good, dtype=int)[np.argsort(distance, kind="stable")]:
+            s = solutions[other]
+            if all(k.key.phase != s.key.phase or _apart(k.matrix, s.matrix) > 1.5 for k in kept):
+                kept.append(s)
+            if len(kept) == AROUND:
+                break
+        tasks.append((_best_of, solver, batch.sums[n], kept, batch.gain))
+    result = list(mine)
+    amplitude = np.median([solutions[n].amplitude for n in good]) if good else 0.0
+    for n, solution in zip(poor, compute_here(tasks, num_workers), strict=True):
+        dimmest = DIMMEST * amplitude * len(np.unique(batch.points[n])) / TOGETHER
+        if solution is not None and solution.amplitude > dimmest:
+            result[n] = better_of(result[n], solution)
+    return result
+
+
+def _best_of(
+    solver: Solver, pattern: Float, around: list[Solution], gain: float
+) -> Solution | None:
+    best: Solution | None = None
+    shared = solver.models.wide_keys()
+    for s in around:
+        best = better_of(best, solver.try_near(pattern, s.key.phase, s.matrix, gain, shared))
+        if best is not None and best.chi_square <= solver.good:
+            break
+    return best
+
+
+def _apart(one: Float, other: Float) -> float:
+    """Degrees between two orientations, without symmetry."""
+    cosine = (np.trace(one @ other.T) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
