@@ -29,7 +29,7 @@ PIXEL_ERROR = 0.03
 """The same for what is left within a disk."""
 FEWEST_DISKS = 5
 SEARCH_THICKNESS, SEARCH_TILT = 5.0, 0.04
-"""nm and degrees between the templates of a search, or what the library has."""
+"""nm, and degrees at most, between the templates of a search, or what the library has."""
 TAIL = 4.0
 """Half width of the inelastic tail of the direct beam, radii."""
 
@@ -202,7 +202,7 @@ class GrainModel:
     def _templates(self, aperture: float) -> tuple[tuple[Float, Float, Float], Float]:
         if aperture not in self._kept:
             step = self.maps.step
-            stride = max(1, int(round(SEARCH_TILT / step[0])))
+            stride = max(1, int(SEARCH_TILT / step[0] + 1e-9))
             tilt = [
                 np.arange(self.low[k], self.high[k] + step[k] / 2, stride * step[k]) for k in (0, 1)
             ]
