@@ -177,7 +177,8 @@ class Solver:
             explained = self.explains(best)
             if place.chi_square > (SURE if explained else HOPELESS) * places[0].chi_square:
                 break
-            if explained and _same_tilts(best, place):
+            far = place.chi_square > SURE_TILT * places[0].chi_square
+            if explained and far and _same_tilts(best, place):
                 continue
             found = self.refine(pattern, place.key.phase, place.matrix, self.camera.origin, gain)
             best = better_of(best, found)
@@ -221,7 +222,7 @@ class Solver:
                 break
             model = self.models[key]
             near = self.near(key, turned, float(np.mean(self.models.thickness)), origin)
-            fit = self.fit(model, pattern[None], near[None], None, gain, STARTS)
+            fit = self.fit(model, pattern[None], near[None], None, gain, STARTS, enough=0.0)
             chi_square = float(fit.chi_square[0])
             if not np.isfinite(chi_square):
                 break
@@ -250,21 +251,40 @@ class Solver:
         )
 
     def fit(
-        self, model, patterns: Float, near: Float, within: float | None, gain: float, n: int
+        self,
+        model,
+        patterns: Float,
+        near: Float,
+        within: float | None,
+        gain: float,
+        n: int,
+        enough: float | None = None,
     ) -> PatternFit:
-        """Search, then fit from the ``n`` best starts as long as a pattern is not explained."""
+        """Search, then fit from the ``n`` best starts as long as chi-square is above ``enough``."""
+        limit = self.first_good if enough is None else enough
         values, _ = model.search(patterns, near, self.optics, within, n)
         known = np.isfinite(values).all(axis=2)
         start = near.copy()
         start[:, :3] = np.where(known[:, :1], values[:, 0], near[:, :3])
         best = model.fit(patterns, start, self.optics, gain)
         for rank in range(1, n):
-            poor = np.flatnonzero(~(best.chi_square <= self.first_good) & known[:, rank])
+            poor = np.flatnonzero(~(best.chi_square <= limit) & known[:, rank])
             if not len(poor):
                 break
             start = near[poor].copy()
             start[:, :3] = values[poor, rank]
             best = merge_fits(best, model.fit(patterns[poor], start, self.optics, gain), poor)
+        return best
+
+    def fit_near(
+        self, model, patterns: Float, near: Float, within: float, gain: float, n: int
+    ) -> PatternFit:
+        """Fit from ``near`` itself; only patterns that this does not explain are searched."""
+        best = model.fit(patterns, near, self.optics, gain)
+        poor = np.flatnonzero(~(best.chi_square <= self.first_good))
+        if len(poor):
+            other = self.fit(model, patterns[poor], near[poor], within, gain, n)
+            best = merge_fits(best, other, poor)
         return best
 
     def explains(self, solution: Solution | None) -> bool:
@@ -274,7 +294,7 @@ class Solver:
     @property
     def first_good(self) -> float:
         """Chi-square at which no other start is tried: well below what counts as explained."""
-        return 1 + 0.2 * (self.good - 1)
+        return 1 + 0.1 * (self.good - 1)
 
 
 RIVAL = 0.02
@@ -286,6 +306,9 @@ MOST_PLACES = 4
 SURE, HOPELESS = 2.0, 4.0
 """Chi-square of a place against that of the best one, beyond which it is not looked at: when the
 best one has explained the pattern, and when it has not."""
+SURE_TILT = 1.4
+"""The same for other tilts of the crystal that has explained the pattern: a weak scatterer has
+tilts that look nearly alike."""
 LENT = 1.2
 """Degrees from its node up to which a wide model serves candidates that it was not made for."""
 TURNS = np.array([-0.6, 0.0, 0.6])

@@ -38,15 +38,16 @@ class Grid(NamedTuple):
     weak_beams: float
 
 
-FINE = Grid(0.8, 0.65, 0.02, 1.25, 4.0, 24, 15.0, 0.02)
+FINE = Grid(0.8, 0.65, 0.02, 1.25, 4.0, 60, 15.0, 0.02)
 """Nodes that answers come from. Directions lie up to 0.58° from their node along a tilt axis; a
 point that is held at the border of its library is taken on to the next node."""
-WIDE = Grid(1.0, 2.2, 0.04, 2.5, 2.5, 15, 15.0, 0.02)
+WIDE = Grid(1.0, 2.2, 0.04, 2.5, 2.5, 30, 15.0, 0.02)
 """Nodes that tell where within the error of a template the tilt is; few beams will do."""
-FAINTEST = 2e-3
-"""Share of all disks' mean intensity: fainter disks are left out. They lie far from the Bragg
-condition, and their intensity comes and goes over less than the thickness step."""
-FEWEST = 8
+FAINTEST = 1e-3
+"""Share of all diffracted intensity: fainter disks are left out. They lie far from the Bragg
+condition, and their intensity comes and goes over less than the thickness step. A weak scatterer
+needs what is left: a bright row alone tells no tilt about itself."""
+FEWEST = 12
 """Disks that stay whatever their intensity."""
 
 
@@ -163,7 +164,7 @@ class GrainModels:
         kept = np.flatnonzero(np.hypot(*library.vectors.T) < self.reach)
         strength = library.mean_intensity[kept]
         order = np.argsort(-strength, kind="stable")
-        bright = np.sum(strength >= FAINTEST * strength.sum())
+        bright = np.sum(strength >= FAINTEST * (strength.sum() - strength.max()))
         kept = np.sort(kept[order[: max(bright, FEWEST)]])
         return replace(
             library,

@@ -166,7 +166,7 @@ def _fit_block(
         if search:
             # one square of tilts for all: points of a segment that is bent go in parts
             for part in _alike(start[rows, :2]):
-                fit = solver.fit(grain, stack[part], start[rows[part]], WITHIN, gain, STARTS)
+                fit = solver.fit_near(grain, stack[part], start[rows[part]], WITHIN, gain, STARTS)
                 table[rows[part]] = _row(fit)
         else:
             table[rows] = _row(grain.fit(stack, start[rows], solver.optics, gain))
