@@ -117,7 +117,11 @@ class Solver:
         for group in [close, *others]:
             phases = [int(candidates.phase[k]) for k in group]
             matrices = [candidates.matrix[k] for k in group]
-            best = better_of(best, self._try_all(pattern, phases, matrices, gain, shared))
+            found = self._try_all(pattern, phases, matrices, gain, shared)
+            if self.explains(found) or best is None or found is None:
+                best = better_of(best, found)
+            elif found.chi_square < CLEARLY * best.chi_square:
+                best = found
             if self.explains(best):
                 break
         return best
@@ -300,6 +304,9 @@ class Solver:
 RIVAL = 0.02
 """Candidates whose score is that close to the best are tried though another explains a pattern:
 crystals in twin orientation share most of their disks."""
+CLEARLY = 0.8
+"""Ratio of chi-squares below which a candidate replaces one that ranks before it, if neither
+explains the pattern: sums across a sub-grain boundary are like that."""
 PLACES = 3
 """Answers of a wide library, a tenth of a degree and more apart, that are looked at."""
 MOST_PLACES = 4
