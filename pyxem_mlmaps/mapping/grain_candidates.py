@@ -118,10 +118,7 @@ class Solver:
             phases = [int(candidates.phase[k]) for k in group]
             matrices = [candidates.matrix[k] for k in group]
             found = self._try_all(pattern, phases, matrices, gain, shared)
-            if self.explains(found) or best is None or found is None:
-                best = better_of(best, found)
-            elif found.chi_square < CLEARLY * best.chi_square:
-                best = found
+            best = self.preferred(best, found)
             if self.explains(best):
                 break
         return best
@@ -283,13 +280,17 @@ class Solver:
     def fit_near(
         self, model, patterns: Float, near: Float, within: float, gain: float, n: int
     ) -> PatternFit:
-        """Fit from ``near`` itself; only patterns that this does not explain are searched."""
-        best = model.fit(patterns, near, self.optics, gain)
-        poor = np.flatnonzero(~(best.chi_square <= self.first_good))
-        if len(poor):
-            other = self.fit(model, patterns[poor], near[poor], within, gain, n)
-            best = merge_fits(best, other, poor)
-        return best
+        """The better of the fits from ``near`` itself and from a search around it: either alone
+        ends in a wrong minimum now and then."""
+        best = self.fit(model, patterns, near, within, gain, n)
+        own = model.fit(patterns, near, self.optics, gain)
+        return merge_fits(best, own, np.arange(len(patterns)))
+
+    def preferred(self, best: Solution | None, other: Solution | None) -> Solution | None:
+        """The one that explains more; ``other`` has to be clearly better if neither does."""
+        if best is None or other is None or self.explains(best) or self.explains(other):
+            return better_of(best, other)
+        return other if other.chi_square < CLEARLY * best.chi_square else best
 
     def explains(self, solution: Solution | None) -> bool:
         """Whether a solution is one."""

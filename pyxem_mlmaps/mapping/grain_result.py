@@ -17,13 +17,13 @@ from pyxem_mlmaps.mapping.segments import Segments
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
 
-__all__ = ["explained_limit", "to_crystal_map"]
+__all__ = ["explained_limit", "to_crystal_map", "unsure_limit"]
 
 Float = NDArray[np.floating]
 
 LIMITS = (1.3, 2.0)
 """Reduced chi-square up to which a pattern counts as explained, whatever the others have."""
-ABOVE_TYPICAL = 1.25
+ABOVE_TYPICAL, UNSURE = 1.25, 1.1
 MODEL_SIGMA = (0.0025, 0.0025, 0.0)
 """Degrees added in quadrature to σ of tilt x, tilt y and in-plane angle for what the simulation
 leaves out. Beams at the cut-off of 3 Å⁻¹ shift the tilt of a sub-grain as a whole, by 0.0018° RMS
@@ -35,6 +35,14 @@ def explained_limit(fits: PointFits) -> float:
     finite = fits.chi_square[np.isfinite(fits.chi_square)]
     typical = float(np.quantile(finite, 0.4)) if finite.size else 1.0
     return float(np.clip(ABOVE_TYPICAL * typical, *LIMITS))
+
+
+def unsure_limit(fits: PointFits) -> float:
+    """Reduced chi-square beyond which a point's neighbours are asked, though it counts as
+    explained: hundreds of pixels make it sharp, and wrong minima lie just above."""
+    finite = fits.chi_square[np.isfinite(fits.chi_square)]
+    typical = float(np.quantile(finite, 0.4)) if finite.size else 1.0
+    return min(UNSURE * typical, explained_limit(fits))
 
 
 def enough_counts(fits: PointFits, limit: float) -> NDArray[np.bool_]:

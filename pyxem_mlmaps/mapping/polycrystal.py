@@ -25,7 +25,7 @@ from pyxem_mlmaps.mapping.grain_points import (
     fit_points,
     neighbour_starts,
 )
-from pyxem_mlmaps.mapping.grain_result import explained_limit, to_crystal_map
+from pyxem_mlmaps.mapping.grain_result import explained_limit, to_crystal_map, unsure_limit
 from pyxem_mlmaps.mapping.segment_solving import SegmentPatterns, solve_segments
 from pyxem_mlmaps.mapping.segments import (
     TOGETHER,
@@ -259,10 +259,10 @@ def _fit_all(
     fit_points(
         scan, solver, fits, points, model, start, segments.gain, True, text="Fitting points", **bars
     )
-    limit = explained_limit(fits)
+    limit, unsure = explained_limit(fits), unsure_limit(fits)
     readable = segments.usable.ravel()
     for turn in range(PASSES):
-        poor = (~(fits.chi_square <= limit) | fits.at_border) & readable
+        poor = (~(fits.chi_square <= unsure) | fits.at_border) & readable
         if not poor.any():
             break
         before = fits.chi_square.copy()
@@ -270,7 +270,7 @@ def _fit_all(
         text = f"Unexplained points, pass {turn + 1}"
         fit_points(scan, solver, fits, *crossing, segments.gain, True, text=text, **bars)
         for rank in range(3):
-            poor = (~(fits.chi_square <= limit) | fits.at_border) & readable
+            poor = (~(fits.chi_square <= unsure) | fits.at_border) & readable
             near = neighbour_starts(fits, shape, poor.reshape(shape), rank)
             fit_points(scan, solver, fits, *near, segments.gain, False, text=text, **bars)
         if not np.any(fits.chi_square < before * 0.999):

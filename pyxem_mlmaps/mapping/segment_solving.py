@@ -101,7 +101,8 @@ def solve_segments(
             bar(int((~large & ~small).sum()))
             found = _in_waves(solver, batch, small, num_workers, bar)
             solutions[first:] = [
-                better_of(one, two) for one, two in zip(solutions[first:], found, strict=True)
+                solver.preferred(one, two)
+                for one, two in zip(solutions[first:], found, strict=True)
             ]
     return solver, solutions
 
@@ -168,7 +169,7 @@ def _from_others(
     for n, solution in zip(poor, compute_here(tasks, num_workers), strict=True):
         dimmest = DIMMEST * amplitude * len(np.unique(batch.points[n])) / TOGETHER
         if solution is not None and solution.amplitude > dimmest:
-            result[n] = better_of(result[n], solution)
+            result[n] = solver.preferred(result[n], solution)
     return result
 
 
