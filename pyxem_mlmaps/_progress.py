@@ -62,9 +62,7 @@ def compute_here(tasks: Sequence[tuple[Any, ...]], num_workers: int | None = Non
     import dask
 
     delayed = [dask.delayed(f, pure=False, traverse=False)(*rest) for f, *rest in tasks]
-    options: dict[str, Any] = {} if num_workers is None else {"num_workers": num_workers}
-    with limit_threads(1):
-        return list(dask.compute(*delayed, scheduler="threads", **options))
+    return list(_in_threads(delayed, num_workers))
 
 
 def compute(
@@ -78,8 +76,6 @@ def compute(
     A ``dask.distributed`` client is used where there is one, with distributed's own bar;
     otherwise the threaded scheduler with ``num_workers`` threads.
     """
-    import dask
-
     client = _client()
     if client is not None:
         futures = client.compute(list(arrays))
@@ -88,12 +84,18 @@ def compute(
 
             distributed_progress(futures)
         return tuple(client.gather(futures))
+    if not wants_progress(show_progressbar):
+        return _in_threads(arrays, num_workers)
+    with _tqdm_callback(text):
+        return _in_threads(arrays, num_workers)
+
+
+def _in_threads(arrays: Sequence[Any], num_workers: int | None) -> tuple[Any, ...]:
+    import dask
+
     options: dict[str, Any] = {} if num_workers is None else {"num_workers": num_workers}
     with limit_threads(1):
-        if not wants_progress(show_progressbar):
-            return dask.compute(*arrays, scheduler="threads", **options)
-        with _tqdm_callback(text):
-            return dask.compute(*arrays, scheduler="threads", **options)
+        return dask.compute(*arrays, scheduler="threads", **options)
 
 
 def _client() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -95,9 +94,8 @@ class SubgrainOrder:
     @property
     def key(self) -> tuple[Any, ...]:
         """All that makes a difference, to find it in the cache."""
-        crystal = json.dumps(self.crystal.to_dict())
         span = tuple(self.thickness[[0, -1]])
-        return crystal, self.base.tobytes(), self.beam, self.optics, self.bend, span, G_MAX
+        return self.crystal, self.base.tobytes(), self.beam, self.optics, self.bend, span, G_MAX
 
     def simulate(self) -> DiskSet:
         """Propagation of all tilts and thicknesses that the scan needs."""

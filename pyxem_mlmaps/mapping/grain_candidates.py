@@ -19,7 +19,7 @@ from pyxem_mlmaps.mapping.template_match import Camera, Candidates
 from pyxem_mlmaps.models.pattern_fit import Optics, PatternFit
 from pyxem_mlmaps.simulation.orientation_nodes import canonical, node_of, relative_to_node
 
-__all__ = ["Solution", "Solver", "better_of", "merge_fits"]
+__all__ = ["Solution", "Solver", "angle_between", "better_of", "merge_fits"]
 
 Float = NDArray[np.floating]
 
@@ -325,10 +325,14 @@ TURNS = np.array([-0.6, 0.0, 0.6])
 
 def _same_tilts(one: Solution, other: _Place) -> bool:
     """Whether a place is the solution's crystal, tilted by no more than a wide library holds."""
-    if one.key.phase != other.key.phase:
-        return False
-    cosine = (np.trace(one.matrix @ other.matrix.T) - 1) / 2
-    return bool(cosine > np.cos(np.radians(2 * WIDE.tilt_range)))
+    near = angle_between(one.matrix, other.matrix) < 2 * WIDE.tilt_range
+    return one.key.phase == other.key.phase and near
+
+
+def angle_between(one: Float, other: Float) -> float:
+    """Degrees between two orientations (3, 3), without symmetry."""
+    cosine = (np.trace(one @ other.T) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def better_of(one: Solution | None, other: Solution | None) -> Solution | None:

@@ -26,23 +26,25 @@ LIMITS = (1.3, 2.0)
 ABOVE_TYPICAL, UNSURE = 1.25, 1.1
 MODEL_SIGMA = (0.0025, 0.0025, 0.0)
 """Degrees added in quadrature to σ of tilt x, tilt y and in-plane angle for what the simulation
-leaves out. Beams at the cut-off of 3 Å⁻¹ shift the tilt of a sub-grain as a whole, by 0.0018° RMS
-and up to 0.005° between two simulations that differ in nothing else (``benchmarks/README.md``)."""
+leaves out. Measured with a cut-off of 3 Å⁻¹, whose neglected beams shift the tilt of a sub-grain
+as a whole, by 0.0018° RMS and up to 0.005° between two simulations that differ in nothing else
+(``benchmarks/README.md``)."""
 
 
 def explained_limit(fits: PointFits) -> float:
     """Reduced chi-square that points of good segments stay below."""
-    finite = fits.chi_square[np.isfinite(fits.chi_square)]
-    typical = float(np.quantile(finite, 0.4)) if finite.size else 1.0
-    return float(np.clip(ABOVE_TYPICAL * typical, *LIMITS))
+    return float(np.clip(ABOVE_TYPICAL * _typical(fits), *LIMITS))
 
 
 def unsure_limit(fits: PointFits) -> float:
     """Reduced chi-square beyond which a point's neighbours are asked, though it counts as
     explained: hundreds of pixels make it sharp, and wrong minima lie just above."""
+    return min(UNSURE * _typical(fits), explained_limit(fits))
+
+
+def _typical(fits: PointFits) -> float:
     finite = fits.chi_square[np.isfinite(fits.chi_square)]
-    typical = float(np.quantile(finite, 0.4)) if finite.size else 1.0
-    return min(UNSURE * typical, explained_limit(fits))
+    return float(np.quantile(finite, 0.4)) if finite.size else 1.0
 
 
 def enough_counts(fits: PointFits, limit: float) -> NDArray[np.bool_]:

@@ -139,7 +139,7 @@ def map_polycrystal(
     -----
     *Libraries* are simulated for the nodes of a fixed grid of beam directions, so grains that are
     equal by symmetry, or by a turn about the beam, share them, and a second scan of the same
-    material finds them in the cache. One takes 1 to 5 s and about 10 MB.
+    material finds them in the cache. One takes 1 to 5 s and 20 to 60 MB.
 
     *Small rotations*: M' = (1 + [δ]×) M with M from crystal to detector; ``tilt_x`` is δ about +ky,
     ``tilt_y`` δ about -kx, ``in_plane`` δ about the beam, from kx towards ky.

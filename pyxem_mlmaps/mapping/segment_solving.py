@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps._progress import compute_here, progress_bar
 from pyxem_mlmaps.mapping.grain_camera import measure_optics
-from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver, better_of
+from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver, angle_between, better_of
 from pyxem_mlmaps.mapping.grain_result import DIMMEST
 from pyxem_mlmaps.mapping.segments import TOGETHER
 from pyxem_mlmaps.mapping.template_match import Candidates
@@ -85,13 +85,14 @@ def solve_segments(
             if first == 0 and measure:
                 few = large & (np.cumsum(large) <= FIRST)
                 lenient = replace(solver, good=UNMEASURED * solver.good)
-                begun = _in_waves(lenient, batch, few, num_workers, bar)
+                begun = _in_waves(lenient, batch, few, num_workers)
                 solver = measure_optics(solver, batch.sums, begun, batch.gain)
                 begun = [
                     s if s is None else solver.refine_solution(p, s, batch.gain)
                     for p, s in zip(batch.sums, begun, strict=True)
                 ]
             open_ = large & np.array([not solver.explains(s) for s in begun], dtype=bool)
+            bar(int((large & ~open_).sum()))
             found = _in_waves(solver, batch, open_, num_workers, bar)
             found = [better_of(one, two) for one, two in zip(begun, found, strict=True)]
             solutions += found
@@ -112,7 +113,7 @@ def _in_waves(
     batch: SegmentPatterns,
     wanted: NDArray[np.bool_],
     num_workers: int | None,
-    bar: Callable[[int], None],
+    bar: Callable[[int], Any] | None = None,
 ) -> list[Solution | None]:
     """Solutions of the wanted segments from their candidates, None for the others."""
     found: list[Solution | None] = [None] * len(wanted)
@@ -129,7 +130,8 @@ def _in_waves(
         for n, solution in zip(wave, compute_here(tasks, num_workers), strict=True):
             found[n] = solution
         waiting = [n for n in waiting if n not in wave]
-        bar(len(wave))
+        if bar is not None:
+            bar(len(wave))
     return found
 
 
@@ -159,7 +161,9 @@ def _from_others(
         kept: list[Solution] = []
         for other in np.array(good, dtype=int)[np.argsort(distance, kind="stable")]:
             s = solutions[other]
-            if all(k.key.phase != s.key.phase or _apart(k.matrix, s.matrix) > 1.5 for k in kept):
+            if all(
+                k.key.phase != s.key.phase or angle_between(k.matrix, s.matrix) > 1.5 for k in kept
+            ):
                 kept.append(s)
             if len(kept) == AROUND:
                 break
@@ -180,12 +184,6 @@ def _best_of(
     shared = solver.models.wide_keys()
     for s in around:
         best = better_of(best, solver.try_near(pattern, s.key.phase, s.matrix, gain, shared))
-        if best is not None and best.chi_square <= solver.good:
+        if solver.explains(best):
             break
     return best
-
-
-def _apart(one: Float, other: Float) -> float:
-    """Degrees between two orientations, without symmetry."""
-    cosine = (np.trace(one @ other.T) - 1) / 2
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,8 +21,6 @@ from pyxem_mlmaps import conventions
 from pyxem_mlmaps.mapping.spot_patterns import Spots, draw_spots
 
 if TYPE_CHECKING:
-    from orix.crystal_map import Phase
-
     from pyxem_mlmaps.simulation.crystal import Crystal
     from pyxem_mlmaps.specs import Beam
 
@@ -137,9 +134,7 @@ def _match(
     from orix.quaternion import Rotation
 
     with _quiet():
-        simulation = _templates(
-            _Order(str(crystal.to_dict()), beam.energy, _reach(camera, shape), step, crystal.phase)
-        )
+        simulation = _templates(crystal, beam.energy, _reach(camera, shape), step)
         n_best = min(n_best, simulation.rotations.size)
         found = polar.get_orientation(
             simulation, frac_keep=1.0, n_best=n_best, show_progressbar=False
@@ -150,28 +145,17 @@ def _match(
     return matrices.reshape(n, -1, 3, 3)
 
 
-@dataclass(frozen=True)
-class _Order:
-    """Templates of a phase, equal if what they depend on is."""
-
-    content: str
-    energy: float
-    reach: float
-    step: float
-    phase: Phase = field(compare=False)
-
-
 @lru_cache(maxsize=8)
-def _templates(order: _Order) -> Any:
+def _templates(crystal: Crystal, energy: float, reach: float, step: float) -> Any:
     """diffsims' simulation of all orientations; seconds a phase, so it is kept."""
     from diffsims.generators.simulation_generator import SimulationGenerator
     from orix.sampling import get_sample_reduced_fundamental
 
-    simulation = SimulationGenerator(order.energy).calculate_diffraction2d(
-        order.phase,
-        rotation=get_sample_reduced_fundamental(order.step, point_group=order.phase.point_group),
+    simulation = SimulationGenerator(energy).calculate_diffraction2d(
+        crystal.phase,
+        rotation=get_sample_reduced_fundamental(step, point_group=crystal.phase.point_group),
         max_excitation_error=EXCITATION,
-        reciprocal_radius=order.reach,
+        reciprocal_radius=reach,
         with_direct_beam=False,
     )
     for each in np.atleast_1d(simulation.coordinates):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,9 @@ SAME_SITE = 0.05
 """Å. Atoms of one element closer than this are one atom."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Crystal:
-    """A unit cell: what the simulator needs, nothing else.
+    """A unit cell: what the simulator needs, nothing else. Equal where the content is.
 
     Parameters
     ----------
@@ -49,6 +50,17 @@ class Crystal:
     positions: NDArray[np.float64]
     occupancy: NDArray[np.float64]
     sigma: NDArray[np.float64]
+
+    @property
+    def content(self) -> str:
+        """All that tells it from others, as text."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Crystal) and self.content == other.content
+
+    def __hash__(self) -> int:
+        return hash(self.content)
 
     @property
     def cell(self) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -116,12 +116,10 @@ class OrientedCrystal:
     def _coefficients(
         self, function: Callable, g_max: float, **options: Any
     ) -> PotentialCoefficients:
-        content = json.dumps(self.crystal.to_dict() | options, sort_keys=True)
-        order = _Order(
-            function, content, self.beam.energy, 2 * g_max + 1e-3, self.parametrization,
-            self.crystal, options,
+        return _coefficients_of(
+            function, self.crystal, self.beam.energy, 2 * g_max + 1e-3, self.parametrization,
+            json.dumps(options, sort_keys=True),
         )  # fmt: skip
-        return _kept_coefficients(order)
 
     def converge(self, thickness: NDArray, tolerance: float) -> tuple[float, float]:
         """Smallest cut-off whose successor changes the intensities by R ≤ tolerance, and R."""
@@ -148,25 +146,17 @@ class OrientedCrystal:
         return float(CUTOFFS[-1]), change
 
 
-@dataclass(frozen=True)
-class _Order:
-    """Coefficients of a crystal, equal if its content is."""
-
-    function: Callable
-    content: str
-    energy: float
-    g_max: float
-    parametrization: str
-    crystal: Crystal = field(compare=False)
-    options: dict[str, Any] = field(compare=False)
-
-
 @lru_cache(maxsize=8)
-def _kept_coefficients(order: _Order) -> PotentialCoefficients:
-    """Many libraries of one crystal differ in its orientation alone."""
-    return order.function(
-        order.crystal, order.energy, order.g_max, order.parametrization, **order.options
-    )
+def _coefficients_of(
+    function: Callable,
+    crystal: Crystal,
+    energy: float,
+    g_max: float,
+    parametrization: str,
+    options: str,
+) -> PotentialCoefficients:
+    """Kept, since many libraries of one crystal differ in its orientation alone."""
+    return function(crystal, energy, g_max, parametrization, **json.loads(options))
 
 
 def choose_reflections(

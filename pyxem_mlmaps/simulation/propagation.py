@@ -11,11 +11,14 @@ the splitting below keeps everything else in one matrix for all tilts of a tile.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-__all__ = ["excitation_errors", "propagate", "propagate_exact"]
+__all__ = ["excitation_errors", "march", "propagate", "propagate_exact"]
 
 Float = NDArray[np.floating]
 Complex = NDArray[np.complexfloating]
@@ -87,20 +90,60 @@ def propagate(
     deviation = 2j * np.pi * (excitation - mean).T
     psi = np.zeros((n_beam, n_tilt), dtype=np.complex64)
     psi[0] = 1
-    result = np.empty((n_tilt, len(thickness), len(keep)), dtype=np.float32)
-    steppers: dict[float, _SuzukiStep] = {}
+    return march(
+        psi, thickness, step, lambda dz: _SuzukiStep(generator, deviation, dz), lambda w: w[keep]
+    )
+
+
+class Step(Protocol):
+    """A splitting for one step length."""
+
+    def advance(self, psi: Complex, n_step: int) -> Complex:
+        """Waves (n_beam, n_tilt) after ``n_step`` steps; ``psi`` may be overwritten."""
+        ...
+
+
+def march(
+    psi: Complex,
+    thickness: Float,
+    step: float,
+    make_step: Callable[[float], Step],
+    wanted: Callable[[Complex], Complex],
+) -> Float:
+    """Through the foil in even steps from one thickness to the next.
+
+    Parameters
+    ----------
+    psi
+        (n_beam, n_tilt) waves at the surface.
+    thickness
+        (n_thickness,) ascending, Å.
+    step
+        Largest step in Å.
+    make_step
+        The splitting for a step length; made once for each length.
+    wanted
+        From the waves to the (n_keep, n_tilt) amplitudes that are recorded.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_tilt, n_thickness, n_keep) float32 intensities.
+    """
+    steps: dict[float, Step] = {}
+    result = []
     depth = 0.0
-    for index, target in enumerate(thickness):
+    for target in thickness:
         n_step = int(np.ceil((float(target) - depth) / step - 1e-9))
         if n_step:
             dz = round((float(target) - depth) / n_step, 9)
-            if dz not in steppers:
-                steppers[dz] = _SuzukiStep(generator, deviation, dz)
-            psi = steppers[dz].advance(psi, n_step)
+            if dz not in steps:
+                steps[dz] = make_step(dz)
+            psi = steps[dz].advance(psi, n_step)
         depth = float(target)
-        kept = psi[keep]
-        result[:, index] = (kept.real**2 + kept.imag**2).T
-    return result
+        kept = wanted(psi)
+        result.append((kept.real**2 + kept.imag**2).T)
+    return np.stack(result, axis=1).astype(np.float32, copy=False)
 
 
 class _SuzukiStep:

@@ -20,6 +20,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.simulation.propagation import march
+
 __all__ = ["FoldedBeams", "fold_weak_beams", "propagate_folded"]
 
 Float = NDArray[np.floating]
@@ -147,23 +149,26 @@ def propagate_folded(
     phases = 2j * np.pi * deviation[:, folded.strong].T
     chi = np.repeat(folded.start[:, None], len(deviation), axis=1).astype(np.complex64)
     out = folded.out.astype(np.complex64)
-    result = np.empty((len(deviation), len(thickness), len(out)), dtype=np.float32)
-    steppers: dict[float, tuple[Complex, Complex, Complex]] = {}
-    depth = 0.0
-    for index, target in enumerate(thickness):
-        n_step = int(np.ceil((float(target) - depth) / step - 1e-9))
-        if n_step:
-            dz = round((float(target) - depth) / n_step, 9)
-            if dz not in steppers:
-                matrix = scipy.linalg.expm(2j * np.pi * dz * folded.generator)
-                half = np.exp(phases * (dz / 2)).astype(np.complex64)
-                steppers[dz] = matrix.astype(np.complex64), half, half * half
-            matrix, half, whole = steppers[dz]
-            chi *= half
-            for n in range(n_step):
-                chi = matrix @ chi
-                chi *= whole if n < n_step - 1 else half
-        depth = float(target)
-        kept = out @ chi
-        result[:, index] = (kept.real**2 + kept.imag**2).T
-    return result
+    return march(
+        chi,
+        thickness,
+        step,
+        lambda dz: _StrangStep(folded.generator, phases, dz),
+        lambda w: out @ w,
+    )
+
+
+class _StrangStep:
+    """Half of the phases, the matrix, half of the phases; halves are merged."""
+
+    def __init__(self, generator: Complex, phases: Complex, dz: float) -> None:
+        self.matrix = scipy.linalg.expm(2j * np.pi * dz * generator).astype(np.complex64)
+        self.half = np.exp(phases * (dz / 2)).astype(np.complex64)
+        self.whole = self.half * self.half
+
+    def advance(self, psi: Complex, n_step: int) -> Complex:
+        psi = psi * self.half
+        for n in range(n_step):
+            psi = self.matrix @ psi
+            psi *= self.whole if n < n_step - 1 else self.half
+        return psi
