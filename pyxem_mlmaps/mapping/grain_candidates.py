@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps.mapping.grain_models import FINE, WIDE, GrainModels, ModelKey
 from pyxem_mlmaps.mapping.template_match import Camera, Candidates
+from pyxem_mlmaps.models.grain import GrainModel
 from pyxem_mlmaps.models.pattern_fit import Optics, PatternFit
 from pyxem_mlmaps.simulation.orientation_nodes import canonical, node_of, relative_to_node
 
@@ -193,7 +194,7 @@ class Solver:
         near = near[None] + np.zeros((len(TURNS), 6))
         near[:, 3] += TURNS
         patterns = np.repeat(pattern[None], len(near), 0)
-        values, _ = model.search(patterns, near, self.optics, None, PLACES)
+        values, _ = model.search(patterns, near, self.optics, n=PLACES)
         if not np.isfinite(values).all():
             return []
         start = np.repeat(near[:, None], PLACES, axis=1)
@@ -223,7 +224,7 @@ class Solver:
                 break
             model = self.models[key]
             near = self.near(key, turned, float(np.mean(self.models.thickness)), origin)
-            fit = self.fit(model, pattern[None], near[None], None, gain, STARTS, enough=0.0)
+            fit = self.fit(model, pattern[None], near[None], gain, STARTS)
             chi_square = float(fit.chi_square[0])
             if not np.isfinite(chi_square):
                 break
@@ -253,23 +254,23 @@ class Solver:
 
     def fit(
         self,
-        model,
+        model: GrainModel,
         patterns: Float,
         near: Float,
-        within: float | None,
         gain: float,
         n: int,
-        enough: float | None = None,
+        around: tuple[float, float] | None = None,
+        within: float = 0.0,
+        enough: float = 0.0,
     ) -> PatternFit:
         """Search, then fit from the ``n`` best starts as long as chi-square is above ``enough``."""
-        limit = self.first_good if enough is None else enough
-        values, _ = model.search(patterns, near, self.optics, within, n)
+        values, _ = model.search(patterns, near, self.optics, around, within, n)
         known = np.isfinite(values).all(axis=2)
         start = near.copy()
         start[:, :3] = np.where(known[:, :1], values[:, 0], near[:, :3])
         best = model.fit(patterns, start, self.optics, gain)
         for rank in range(1, n):
-            poor = np.flatnonzero(~(best.chi_square <= limit) & known[:, rank])
+            poor = np.flatnonzero(~(best.chi_square <= enough) & known[:, rank])
             if not len(poor):
                 break
             start = near[poor].copy()
@@ -278,13 +279,25 @@ class Solver:
         return best
 
     def fit_near(
-        self, model, patterns: Float, near: Float, within: float, gain: float, n: int
+        self,
+        model: GrainModel,
+        patterns: Float,
+        near: Float,
+        gain: float,
+        n: int,
+        around: tuple[float, float],
+        within: float,
     ) -> PatternFit:
-        """The better of the fits from ``near`` itself and from a search around it: either alone
-        ends in a wrong minimum now and then."""
-        best = self.fit(model, patterns, near, within, gain, n)
-        own = model.fit(patterns, near, self.optics, gain)
-        return merge_fits(best, own, np.arange(len(patterns)))
+        """Fits from ``near`` itself; where that does not do, the better of it and of fits from the
+        ``n`` best starts within a square of tilts."""
+        fit = model.fit(patterns, near, self.optics, gain)
+        poor = np.flatnonzero(~(fit.chi_square <= self.first_good) | fit.at_border)
+        if not len(poor):
+            return fit
+        other = self.fit(
+            model, patterns[poor], near[poor], gain, n, around, within, self.first_good
+        )
+        return merge_fits(fit, other, poor)
 
     def preferred(self, best: Solution | None, other: Solution | None) -> Solution | None:
         """The one that explains more; ``other`` has to be clearly better if neither does."""
@@ -299,9 +312,10 @@ class Solver:
     @property
     def first_good(self) -> float:
         """Chi-square at which no other start is tried: well below what counts as explained."""
-        return 1 + 0.1 * (self.good - 1)
+        return 1 + FIRST_GOOD * (self.good - 1)
 
 
+FIRST_GOOD = 0.05
 RIVAL = 0.02
 """Candidates whose score is that close to the best are tried though another explains a pattern:
 crystals in twin orientation share most of their disks."""

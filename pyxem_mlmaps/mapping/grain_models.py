@@ -138,8 +138,11 @@ class GrainModels:
         )
 
     def _make(self, key: ModelKey) -> GrainModel:
-        library = self.cache.get(self._name(key), lambda: self._simulate(key))
-        return GrainModel.of(library, key.node.matrix)
+        return self.cache.get(
+            self._name(key),
+            lambda: GrainModel.of(self._simulate(key), key.node.matrix),
+            GrainModel.load,
+        )
 
     def _simulate(self, key: ModelKey) -> RockingLibrary:
         from pyxem_mlmaps.simulation.rocking import simulate_rocking

@@ -19,8 +19,9 @@ __all__ = ["PointFits", "fit_points", "neighbour_starts"]
 Float = NDArray[np.floating]
 
 COLUMNS = 6 + 36 + 3
-WITHIN = 0.15
-"""Degrees around the tilt of a segment within which its points are searched."""
+CELL, WITHIN = 0.1, 0.2
+"""Degrees: points are searched within that of the middle of the square of tilts that their start
+lies in. Points of one square share the search, whatever block they are read with."""
 STARTS = 4
 
 
@@ -164,21 +165,21 @@ def _fit_block(
         grain = solver.models[key]
         stack = patterns[rows].astype(np.float32)
         if search:
-            # one square of tilts for all: points of a segment that is bent go in parts
-            for part in _alike(start[rows, :2]):
-                fit = solver.fit_near(grain, stack[part], start[rows[part]], WITHIN, gain, STARTS)
+            for around, part in _alike(start[rows, :2]):
+                near = start[rows[part]]
+                fit = solver.fit_near(grain, stack[part], near, gain, STARTS, around, WITHIN)
                 table[rows[part]] = _row(fit)
         else:
             table[rows] = _row(grain.fit(stack, start[rows], solver.optics, gain))
     return table
 
 
-def _alike(tilt: Float) -> list[NDArray[np.int64]]:
-    """Rows whose tilts lie in one square of a tenth of a degree."""
-    cell = np.floor(tilt / 0.1).astype(int)
-    _, label = np.unique(cell, axis=0, return_inverse=True)
+def _alike(tilt: Float) -> list[tuple[tuple[float, float], NDArray[np.int64]]]:
+    """Middles of the squares that tilts lie in, and the rows of each."""
+    squares, label = np.unique(np.floor(tilt / CELL), axis=0, return_inverse=True)
+    middles = CELL * (squares + 0.5)
     label = label.ravel()
-    return [np.flatnonzero(label == k) for k in range(label.max(initial=-1) + 1)]
+    return [((float(x), float(y)), np.flatnonzero(label == k)) for k, (x, y) in enumerate(middles)]
 
 
 def _row(fit: PatternFit) -> Float:

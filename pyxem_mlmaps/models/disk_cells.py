@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps.simulation.spline import LibrarySpline
+from pyxem_mlmaps.simulation.spline import PackedSpline
 
 __all__ = ["CELLS", "CellSearch", "cell_counts", "cell_templates"]
 
@@ -104,7 +104,7 @@ def cell_counts(patterns, places, turn, radius, out, flat):  # pragma: no cover 
 
 
 def cell_templates(
-    maps: LibrarySpline, aperture: float, tilt_x: Float, tilt_y: Float, every: int
+    maps: PackedSpline, aperture: float, tilt_x: Float, tilt_y: Float, every: int
 ) -> NDArray[np.float32]:
     """Square roots of the cells of the library at tilts on its grid, (n_x, n_y, n_t, n_disk, 7).
 
@@ -131,9 +131,8 @@ def cell_templates(
         (len(tilt_x), len(tilt_y), len(depth), maps.coefficients.shape[3], CELLS), np.float32
     )
     _moving_averages(
-        _at_depth(maps.coefficients, depth), i + 1, j + 1, stride, taps,
-        weights.astype(np.float32), out,
-    )  # fmt: skip
+        maps.at_depth(depth), i + 1, j + 1, stride, taps, weights.astype(np.float32), out
+    )
     return out
 
 
@@ -158,12 +157,6 @@ def _moving_averages(
                 for d in range(n_disk):
                     for c in range(n_cell):
                         out[i, j, t, d, c] = math.sqrt(max(line[c, d], np.float32(0)))
-
-
-def _at_depth(coefficients: NDArray[np.float32], depth: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Spline coefficients in tilt at some of the thickness grid points."""
-    c = coefficients
-    return (c[:, :, depth] + 4 * c[:, :, depth + 1] + c[:, :, depth + 2]) / np.float32(6)
 
 
 def _quadrature() -> list[Float]:

@@ -6,8 +6,10 @@ start comes from a search of the whole library by disk sums, the answer from a f
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from pyxem_mlmaps.models.disk_cells import CELLS, CellSearch, cell_counts, cell_
 from pyxem_mlmaps.models.pattern_fit import Optics, PatternFit, fit_patterns_to_maps
 from pyxem_mlmaps.simulation.library import RockingLibrary
 from pyxem_mlmaps.simulation.scan import map_spline
-from pyxem_mlmaps.simulation.spline import LibrarySpline
+from pyxem_mlmaps.simulation.spline import PackedSpline
 
 __all__ = ["GrainModel"]
 
@@ -51,7 +53,7 @@ class GrainModel:
         (3, 3) crystal to detector at zero tilt.
     """
 
-    maps: LibrarySpline
+    maps: PackedSpline
     low: Float
     high: Float
     vectors: Float
@@ -65,12 +67,49 @@ class GrainModel:
         lattice = phase_from_dict(library.crystal).structure.lattice
         reciprocal = np.linalg.inv(np.asarray(lattice.base)).T
         return cls(
-            maps=map_spline(library),
+            maps=PackedSpline.of(map_spline(library)),
             low=np.array([library.tilt_x[0], library.tilt_y[0], library.thickness[0]]),
             high=np.array([library.tilt_x[-1], library.tilt_y[-1], library.thickness[-1]]),
             vectors=library.indices @ reciprocal @ base.T,
             base=np.asarray(base, dtype=float),
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write a NumPy archive."""
+        with open(path, "wb") as file:
+            np.savez(
+                file,
+                coefficients=self.maps.coefficients,
+                unit=self.maps.unit,
+                start=self.maps.start,
+                step=self.maps.step,
+                low=self.low,
+                high=self.high,
+                vectors=self.vectors,
+                base=self.base,
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> GrainModel:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or holds something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                maps = PackedSpline(*(kept[k] for k in ("coefficients", "unit", "start", "step")))
+                rest = {k: kept[k] for k in ("low", "high", "vectors", "base")}
+        except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+            raise ValueError(f"{str(path)!r} is no model of a grain: {error}.") from error
+        n = len(maps.unit)
+        shapes = {k: v.shape for k, v in rest.items()}
+        expected = {"low": (3,), "high": (3,), "vectors": (n, 3), "base": (3, 3)}
+        if shapes != expected or maps.coefficients.shape[3:] != (n,):
+            raise ValueError(f"{str(path)!r} is no model of a grain: shapes {shapes}.")
+        return cls(maps=maps, **rest)
 
     @property
     def n_bytes(self) -> int:
@@ -105,7 +144,8 @@ class GrainModel:
         patterns: Float,
         near: Float,
         optics: Optics,
-        within: float | None = None,
+        around: tuple[float, float] | None = None,
+        within: float = 0.2,
         n: int = 3,
     ) -> tuple[Float, Float]:
         """Tilts and thicknesses that explain patterns: templates of all cells of their disks.
@@ -116,11 +156,13 @@ class GrainModel:
             (n_pattern, ky, kx).
         near
             (n_pattern, 6) in the order of :data:`~pyxem_mlmaps.models.pattern_fit.PARAMETERS`:
-            where the disks are, and the tilt to search around.
+            where the disks are.
         optics
             Of the disks on this detector.
+        around
+            Tilt x, tilt y in degrees; None searches the whole library.
         within
-            Degrees around the mean tilt of ``near``; None searches the whole library.
+            Degrees around it.
         n
             How many answers for each pattern.
 
@@ -143,7 +185,7 @@ class GrainModel:
         usable = np.isfinite(counts).all(axis=2).sum(axis=1) >= FEWEST_DISKS
         if not usable.any():
             return values, cosine
-        search = self._search(near[usable, :2].mean(axis=0), within, optics)
+        search = self._search(around, within, optics)
         for rank, (found, angle) in enumerate(search.ranked(counts[usable], n)):
             values[usable, rank], cosine[usable, rank] = found, angle
         return values, cosine
@@ -174,6 +216,7 @@ class GrainModel:
                 np.ascontiguousarray(patterns, dtype=np.float32),
                 np.ascontiguousarray(start, dtype=float),
                 self.maps.coefficients,
+                self.maps.unit,
                 self.maps.start,
                 self.maps.step,
                 self.low,
@@ -187,12 +230,14 @@ class GrainModel:
             )
         )
 
-    def _search(self, centre: Float, within: float | None, optics: Optics) -> CellSearch:
-        """Templates on the library's own tilt grid, all or within a square around ``centre``."""
+    def _search(
+        self, around: tuple[float, float] | None, within: float, optics: Optics
+    ) -> CellSearch:
+        """Templates on the library's own tilt grid, all or within a square."""
         axes, templates = self._templates(round(optics.degrees_per_pixel * optics.radius, 6))
-        if within is not None:
+        if around is not None:
             inside = []
-            for axis, middle in zip(axes[:2], centre, strict=True):
+            for axis, middle in zip(axes[:2], around, strict=True):
                 low = np.clip(middle - within, axis[0], axis[-1] - within)
                 inside.append(np.flatnonzero((axis >= low) & (axis <= low + 2 * within)))
             templates = templates[np.ix_(*inside)]

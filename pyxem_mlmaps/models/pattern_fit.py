@@ -40,6 +40,8 @@ PARAMETERS = ("tilt_x", "tilt_y", "thickness", "in_plane", "origin_y", "origin_x
 """Order of the fitted parameters: degrees, degrees, nm, degrees, px, px."""
 POLISH = 4
 """Undamped steps at the end, at most."""
+COARSE = 5.0
+"""Factor on the tolerance before them."""
 
 
 class Optics(NamedTuple):
@@ -68,41 +70,42 @@ class PatternFit(NamedTuple):
 
 
 @numba.njit(nogil=True, cache=True)
-def _first_amplitudes(
-    pattern, p, linear, disk, use, local, slope, low, size, step, g, optics, width, noise, prior,
-    normal, right, coupling, own, factor, out,
-):  # fmt: skip  # pragma: no cover - compiled
-    """Brightness and background that fit best where the fit starts."""
-    linear[0] = 1.0
-    linear[1] = 0.0
-    linear[2] = 0.0
-    accumulate(
-        pattern, p, linear, disk, use, local, slope, low, size, step, g, optics, width,
-        (noise[0], 1e6 * noise[0], 0.0), prior, normal, right, True, coupling, own, False,
-    )  # fmt: skip
-    small = np.empty((3, 3))
-    r = np.empty(3)
+def _first_amplitudes(normal, right, linear, small, factor, out):  # pragma: no cover - compiled
+    """Brightness and background that fit best where the fit starts, from equal weights."""
     for k in range(3):
-        r[k] = right[6 + k] + normal[6 + k, 6]
+        out[k] = right[6 + k] + normal[6 + k, 6]
         for n in range(3):
             small[k, n] = normal[6 + max(k, n), 6 + min(k, n)]
     for k in range(3):
+        right[k] = out[k]
         small[k, k] *= 1 + 1e-9
     if cholesky(small, 3, factor):
-        solve(factor, r, 3, out)
+        solve(factor, right, 3, out)
         if out[0] > 0:
-            linear[0] = out[0]
-            linear[1] = out[1]
-            linear[2] = out[2]
+            linear[:] = out[:3]
             if linear[1] + linear[2] < 0:
-                linear[1] = 0.0
-                linear[2] = 0.0
+                linear[1:] = 0.0
+
+
+@numba.njit(nogil=True, cache=True)
+def _brightness(
+    linear, disk, move, coupling, own, prior, new_linear, new_disk
+):  # pragma: no cover - compiled
+    """Amplitudes after a step: those of the disks follow from the others."""
+    new_linear[0] = linear[0] * math.exp(min(max(move[6], -1.0), 1.0))
+    new_linear[1] = linear[1] + move[7]
+    new_linear[2] = linear[2] + move[8]
+    for d in range(len(disk)):
+        pull = own[d, 1] - prior * (disk[d] - 1.0)
+        for k in range(N_PAR):
+            pull -= coupling[d, k] * move[k]
+        new_disk[d] = max(disk[d] + pull / (own[d, 0] + prior), 0.05)
 
 
 @numba.njit(nogil=True, cache=True)
 def fit_patterns_to_maps(
-    patterns, start, coefficients, axis, step, low_end, high_end, g, optics, width, noise,
-    amplitude_error, max_steps=25, tolerance=0.02,
+    patterns, start, coefficients, unit, axis, step, low_end, high_end, g, optics, width, noise,
+    amplitude_error, max_steps=25, tolerance=0.05,
 ):  # fmt: skip  # pragma: no cover - compiled
     """Fit many patterns.
 
@@ -113,7 +116,9 @@ def fit_patterns_to_maps(
     start
         (n, 6) in the order of :data:`PARAMETERS`.
     coefficients
-        (n_x, n_y, n_t, n_disk) of the spline through the plane-wave maps.
+        (n_x, n_y, n_t, n_disk) of the spline through the plane-wave maps, of any real type.
+    unit
+        (n_disk,) factor on the coefficients of each disk.
     axis, step
         (3,) first grid point and step of tilt x, tilt y (degrees) and thickness (nm).
     low_end, high_end
@@ -148,30 +153,24 @@ def fit_patterns_to_maps(
     span = (optics[0] + WINDOW) * optics[3]
     size_i = int(2 * span / step[0]) + 8
     size_j = int(2 * span / step[1]) + 8
-    local = np.empty((size_i, size_j, n_disk))
-    slope = np.empty((size_i, size_j, n_disk))
-    trial_local = np.empty((size_i, size_j, n_disk))
-    trial_slope = np.empty((size_i, size_j, n_disk))
+    local = np.empty((n_disk, size_i, size_j))
+    slope = np.empty((n_disk, size_i, size_j))
+    rows = np.empty((N_PAR + 1, int(2 * (optics[0] + WINDOW) + 2) ** 2))
     low = np.zeros(2, dtype=np.int64)
-    trial_low = np.zeros(2, dtype=np.int64)
     size = np.array(
         [axis[0], axis[1], axis[2], coefficients.shape[0] - 2.0, coefficients.shape[1] - 2.0]
     )
-    normal = np.empty((N_PAR, N_PAR))
-    damped = np.empty((N_PAR, N_PAR))
+    normal, trial_normal = np.empty((N_PAR, N_PAR)), np.empty((N_PAR, N_PAR))
+    right, trial_right = np.empty(N_PAR), np.empty(N_PAR)
+    coupling, trial_coupling = np.empty((n_disk, N_PAR)), np.empty((n_disk, N_PAR))
+    own, trial_own = np.empty((n_disk, 2)), np.empty((n_disk, 2))
+    system, damped = np.empty((N_PAR, N_PAR)), np.empty((N_PAR, N_PAR))
     factor = np.zeros((N_PAR, N_PAR))
-    right = np.empty(N_PAR)
-    move = np.empty(N_PAR)
-    unit = np.empty(N_PAR)
-    coupling = np.empty((n_disk, N_PAR))
-    own = np.empty((n_disk, 2))
-    linear = np.empty(3)
-    trial_linear = np.empty(3)
-    disk = np.empty(n_disk)
-    trial_disk = np.empty(n_disk)
-    use = np.ones(n_disk, dtype=np.bool_)
-    p = np.empty(6)
-    trial = np.empty(6)
+    pull, move, one = np.empty(N_PAR), np.empty(N_PAR), np.empty(N_PAR)
+    linear, trial_linear = np.empty(3), np.empty(3)
+    disk, trial_disk = np.empty(n_disk), np.empty(n_disk)
+    p, trial = np.empty(6), np.empty(6)
+    flat = (noise[0], 1e6 * noise[0], 0.0)
     for m in range(n):
         p[:] = start[m]
         finite = np.nansum(patterns[m]) > 0
@@ -183,61 +182,53 @@ def fit_patterns_to_maps(
         for k in range(3):
             p[k] = min(max(p[k], low_end[k]), high_end[k])
         disk[:] = 1.0
+        linear[:] = 0.0
+        linear[0] = 1.0
         place(p, axis, step, span, coefficients, low)
-        contract(coefficients, (p[2] - axis[2]) / step[2], low, local, slope)
-        _first_amplitudes(
-            patterns[m], p, linear, disk, use, local, slope, low, size, step, g, optics, width,
-            noise, prior, normal, right, coupling, own, factor, move,
+        contract(coefficients, unit, (p[2] - axis[2]) / step[2], low, local, slope)
+        accumulate(
+            patterns[m], p, linear, disk, local, slope, low, size, step, g, optics, width, flat,
+            prior, normal, right, coupling, own, rows,
+        )  # fmt: skip
+        _first_amplitudes(normal, right, linear, system, factor, move)
+        deviance, squares, count = accumulate(
+            patterns[m], p, linear, disk, local, slope, low, size, step, g, optics, width, noise,
+            prior, normal, right, coupling, own, rows,
         )  # fmt: skip
         damping = 1e-2
-        cost = 0.0
-        count = 0
         for _iteration in range(max_steps):
-            cost, count = accumulate(
-                patterns[m], p, linear, disk, use, local, slope, low, size, step, g, optics,
-                width, noise, prior, normal, right, True, coupling, own, True,
-            )  # fmt: skip
             if not linear[0] > 0 or count <= 3 * N_PAR:
                 break
-            eliminate(normal, right, coupling, own, use, disk, prior)
-            hold(p, low_end, high_end, normal, right)
+            system[:, :] = normal
+            pull[:] = right
+            eliminate(system, pull, coupling, own, disk, prior)
+            hold(p, low_end, high_end, system, pull)
             accepted = False
             largest = 0.0
             for _ in range(8):
                 for k in range(N_PAR):
                     for q in range(N_PAR):
-                        damped[k, q] = normal[k, q]
-                    damped[k, k] = normal[k, k] * (1 + damping) + 1e-12
+                        damped[k, q] = system[k, q]
+                    damped[k, k] = system[k, k] * (1 + damping) + 1e-12
                 if not cholesky(damped, N_PAR, factor):
                     damping = max(damping, 1e-6) * 10
                     continue
-                solve(factor, right, N_PAR, move)
+                solve(factor, pull, N_PAR, move)
                 largest = 0.0
                 for k in range(6):
                     trial[k] = p[k] + move[k]
                     if k < 3:
                         trial[k] = min(max(trial[k], low_end[k]), high_end[k])
-                    moved = (trial[k] - p[k]) ** 2 * normal[k, k]
-                    largest = max(largest, moved)
-                trial_linear[0] = linear[0] * math.exp(min(max(move[6], -1.0), 1.0))
-                trial_linear[1] = linear[1] + move[7]
-                trial_linear[2] = linear[2] + move[8]
-                for d in range(n_disk):
-                    pull = own[d, 1] - prior * (disk[d] - 1.0)
-                    for k in range(N_PAR):
-                        pull -= coupling[d, k] * move[k]
-                    trial_disk[d] = max(disk[d] + pull / (own[d, 0] + prior), 0.05)
-                place(trial, axis, step, span, coefficients, trial_low)
-                contract(
-                    coefficients, (trial[2] - axis[2]) / step[2], trial_low, trial_local,
-                    trial_slope,
+                    largest = max(largest, (trial[k] - p[k]) ** 2 * system[k, k])
+                _brightness(linear, disk, move, coupling, own, prior, trial_linear, trial_disk)
+                place(trial, axis, step, span, coefficients, low)
+                contract(coefficients, unit, (trial[2] - axis[2]) / step[2], low, local, slope)
+                trial_deviance, trial_squares, trial_count = accumulate(
+                    patterns[m], trial, trial_linear, trial_disk, local, slope, low, size, step, g,
+                    optics, width, noise, prior, trial_normal, trial_right, trial_coupling,
+                    trial_own, rows,
                 )  # fmt: skip
-                trial_cost, _count = accumulate(
-                    patterns[m], trial, trial_linear, trial_disk, use, trial_local, trial_slope,
-                    trial_low, size, step, g, optics, width, noise, prior, normal, right, False,
-                    coupling, own, True,
-                )  # fmt: skip
-                if trial_cost / max(_count, 1) <= cost / count * (1 + 1e-6):
+                if trial_deviance / max(trial_count, 1) <= deviance / count * (1 + 1e-6):
                     accepted = True
                     break
                 damping *= 6
@@ -247,54 +238,47 @@ def fit_patterns_to_maps(
             p[:] = trial
             linear[:] = trial_linear
             disk[:] = trial_disk
-            low[:] = trial_low
-            local[:, :, :] = trial_local
-            slope[:, :, :] = trial_slope
-            if largest < tolerance**2:
+            deviance, squares, count = trial_deviance, trial_squares, trial_count
+            normal[:, :] = trial_normal
+            right[:] = trial_right
+            coupling[:, :] = trial_coupling
+            own[:, :] = trial_own
+            if largest < (COARSE * tolerance) ** 2:
                 break
         for _ in range(POLISH):  # the deviance chose the valley, the weighted sum ends in it
-            accumulate(
-                patterns[m], p, linear, disk, use, local, slope, low, size, step, g, optics,
-                width, noise, prior, normal, right, True, coupling, own, True,
-            )  # fmt: skip
-            eliminate(normal, right, coupling, own, use, disk, prior)
-            hold(p, low_end, high_end, normal, right)
+            system[:, :] = normal
+            pull[:] = right
+            eliminate(system, pull, coupling, own, disk, prior)
+            hold(p, low_end, high_end, system, pull)
             for k in range(N_PAR):
-                normal[k, k] = normal[k, k] * (1 + 1e-9) + 1e-12
-            if not linear[0] > 0 or not cholesky(normal, N_PAR, factor):
+                system[k, k] = system[k, k] * (1 + 1e-9) + 1e-12
+            if not linear[0] > 0 or not cholesky(system, N_PAR, factor):
                 break
-            solve(factor, right, N_PAR, move)
+            solve(factor, pull, N_PAR, move)
             largest = 0.0
             for k in range(6):
-                largest = max(largest, move[k] ** 2 * normal[k, k])
+                largest = max(largest, move[k] ** 2 * system[k, k])
             if largest > 9.0:
                 break
             for k in range(6):
                 p[k] += move[k]
                 if k < 3:
                     p[k] = min(max(p[k], low_end[k]), high_end[k])
-            linear[0] *= math.exp(min(max(move[6], -1.0), 1.0))
-            linear[1] += move[7]
-            linear[2] += move[8]
-            for d in range(n_disk):
-                pull = own[d, 1] - prior * (disk[d] - 1.0)
-                for k in range(N_PAR):
-                    pull -= coupling[d, k] * move[k]
-                disk[d] = max(disk[d] + pull / (own[d, 0] + prior), 0.05)
+            _brightness(linear, disk, move, coupling, own, prior, linear, disk)
             place(p, axis, step, span, coefficients, low)
-            contract(coefficients, (p[2] - axis[2]) / step[2], low, local, slope)
+            contract(coefficients, unit, (p[2] - axis[2]) / step[2], low, local, slope)
+            deviance, squares, count = accumulate(
+                patterns[m], p, linear, disk, local, slope, low, size, step, g, optics, width,
+                noise, prior, normal, right, coupling, own, rows,
+            )  # fmt: skip
             if largest < tolerance**2:
                 break
-        cost, count = accumulate(
-            patterns[m], p, linear, disk, use, local, slope, low, size, step, g, optics, width,
-            noise, prior, normal, right, True, coupling, own, False,
-        )  # fmt: skip
         values[m] = p
         amplitude[m] = linear[0]
         if not linear[0] > 0 or count <= 3 * N_PAR:
             continue
-        eliminate(normal, right, coupling, own, use, disk, prior)
-        chi_square[m] = cost / (count - N_PAR)
+        eliminate(normal, right, coupling, own, disk, prior)
+        chi_square[m] = squares / (count - N_PAR)
         for k in range(3):
             if p[k] <= low_end[k] or p[k] >= high_end[k]:
                 at_border[m] = True
@@ -303,9 +287,9 @@ def fit_patterns_to_maps(
         if not cholesky(normal, N_PAR, factor):
             continue
         for k in range(6):
-            unit[:] = 0
-            unit[k] = 1
-            solve(factor, unit, N_PAR, move)
+            one[:] = 0
+            one[k] = 1
+            solve(factor, one, N_PAR, move)
             for q in range(6):
                 covariance[m, k, q] = move[q]
     return values, covariance, chi_square, at_border, amplitude

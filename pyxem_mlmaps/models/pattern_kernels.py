@@ -28,6 +28,8 @@ WINDOW = 1.5
 """Pixels beyond the radius that count as the disk's."""
 N_PAR = 9
 """Tilt x, tilt y, thickness, in-plane angle, origin y and x, log brightness, two of background."""
+SUMS = {"contract", "reassoc", "nsz", "arcp"}
+"""Sums may be done in any order; NaN stays NaN."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -62,34 +64,30 @@ def solve(factor, right, n, out):  # pragma: no cover - compiled
         out[i] = total / factor[i, i]
 
 
-@numba.njit(nogil=True, cache=True)
-def contract(coefficients, unit, low, local, slope):  # pragma: no cover - compiled
-    """Patch of the spline at one thickness and its derivative per step, (n_i, n_j, n_disk)."""
+@numba.njit(nogil=True, cache=True, fastmath=SUMS)
+def contract(coefficients, unit, depth, low, local, slope):  # pragma: no cover - compiled
+    """Patch of the spline at one thickness and its derivative per step, (n_disk, n_i, n_j)."""
     w = np.empty(4)
     dw = np.empty(4)
-    k0 = spline_weights(unit, coefficients.shape[2] - 2, w, dw)
-    n_disk = coefficients.shape[3]
-    for i in range(local.shape[0]):
-        for j in range(local.shape[1]):
-            for d in range(n_disk):
-                local[i, j, d] = 0.0
-                slope[i, j, d] = 0.0
-            for k in range(4):
-                for d in range(n_disk):
-                    c = coefficients[low[0] + i, low[1] + j, k0 + k, d]
-                    local[i, j, d] += w[k] * c
-                    slope[i, j, d] += dw[k] * c
+    k0 = spline_weights(depth, coefficients.shape[2] - 2, w, dw)
+    for i in range(local.shape[1]):
+        for j in range(local.shape[2]):
+            c = coefficients[low[0] + i, low[1] + j]
+            for d in range(local.shape[0]):
+                c0, c1, c2, c3 = c[k0, d], c[k0 + 1, d], c[k0 + 2, d], c[k0 + 3, d]
+                local[d, i, j] = unit[d] * (w[0] * c0 + w[1] * c1 + w[2] * c2 + w[3] * c3)
+                slope[d, i, j] = unit[d] * (dw[0] * c0 + dw[1] * c1 + dw[2] * c2 + dw[3] * c3)
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, fastmath=SUMS)
 def accumulate(
-    pattern, p, linear, disk, use, local, slope, low, size, step, g, optics, width, noise, prior,
-    normal, right, derivative, coupling, own, deviance,
+    pattern, p, linear, disk, local, slope, low, size, step, g, optics, width, noise, prior,
+    normal, right, coupling, own, rows,
 ):  # fmt: skip  # pragma: no cover - compiled
-    """Normal equations at parameters p; returns the cost and the number of pixels.
+    """Normal equations at parameters p; returns deviance, weighted squares and number of pixels.
 
     ``own`` (n_disk, 2): Schur diagonal and residual of each disk's amplitude; ``coupling``
-    (n_disk, 9). ``linear``: A, b_0, b_1. With ``derivative`` False only the cost is made.
+    (n_disk, 9). ``linear``: A, b_0, b_1. ``rows`` (10, pixels of a disk) is room to work in.
     """
     radius, edge, scale, per_pixel = optics
     blur = math.sqrt(edge * edge + 1.0 / 12.0)
@@ -105,17 +103,12 @@ def accumulate(
     dx_ = np.empty(4)
     wy = np.empty(4)
     dy_ = np.empty(4)
-    column = np.empty(N_PAR)
-    cost = 0.0
+    deviance = 0.0
+    squares = 0.0
     count = 0
-    if derivative:
-        normal[:, :] = 0
-        right[:] = 0
-        coupling[:, :] = 0
-        own[:, :] = 0
+    normal[:, :] = 0
+    right[:] = 0
     for d in range(g.shape[0]):
-        if not use[d]:
-            continue
         gx, gy, gz = g[d]
         tx = (1 - f * a * a) * gx - f * a * b * gy + a * gz
         ty = -f * a * b * gx + (1 - f * b * b) * gy + b * gz
@@ -127,6 +120,9 @@ def accumulate(
         tyx = -s * gz / scale * degree
         tyy = c * gz / scale * degree
         phx, phy = -ry / scale * degree, rx / scale * degree
+        bright = disk[d] * linear[0]
+        map_, rise_ = local[d], slope[d]
+        inside = 0
         for y in range(max(int(math.ceil(cy - reach)), 0), min(int(cy + reach) + 1, height)):
             for x in range(max(int(math.ceil(cx - reach)), 0), min(int(cx + reach) + 1, columns)):
                 uy, ux = y - cy, x - cx
@@ -155,10 +151,10 @@ def accumulate(
                     tilt = 0.0
                     rise = 0.0
                     for j in range(4):
-                        q = local[i0 + i, j0 + j, d]
+                        q = map_[i0 + i, j0 + j]
                         line += wy[j] * q
                         tilt += dy_[j] * q
-                        rise += wy[j] * slope[i0 + i, j0 + j, d]
+                        rise += wy[j] * rise_[i0 + i, j0 + j]
                     m += wx[i] * line
                     mx += dx_[i] * line
                     my += wx[i] * tilt
@@ -170,55 +166,63 @@ def accumulate(
                 far = ((y - p[4]) ** 2 + (x - p[5]) ** 2) / (width * width)
                 tail = 1.0 / (1.0 + far)
                 unit = cut / area
-                bright = disk[d] * linear[0]
                 crystal = bright * unit * m
                 model = crystal + linear[1] + linear[2] * tail
                 positive = max(model, noise[1])
                 weight = 1.0 / (noise[0] * positive + (noise[2] * crystal) ** 2)
                 residual = value - model
-                if deviance:
-                    cost += 2 * (positive - value) / noise[0]
-                    if value > 0:
-                        cost += 2 * value * math.log(value / positive) / noise[0]
-                else:
-                    cost += weight * residual * residual
+                deviance += 2 * (positive - value) / noise[0]
+                if value > 0:
+                    deviance += 2 * value * math.log(value / positive) / noise[0]
+                squares += weight * residual * residual
                 count += 1
-                if not derivative:
-                    continue
                 # moving the centre: the rim, and the map seen through it
                 turn_x = per_pixel * (c * mx - s * my)
                 turn_y = per_pixel * (s * mx + c * my)
-                inverse = 1.0 / max(r, 1e-9)
-                by_cx = bright / area * (rim * ux * inverse * m + cut * turn_x)
-                by_cy = bright / area * (rim * uy * inverse * m + cut * turn_y)
-                column[0] = bright * unit * mx + by_cx * txx + by_cy * txy
-                column[1] = bright * unit * my + by_cx * tyx + by_cy * tyy
-                column[2] = bright * unit * mt
-                column[3] = by_cx * phx + by_cy * phy
-                column[3] += bright * unit * (mx * oy - my * ox) * degree
-                column[4] = by_cy
-                column[5] = by_cx
-                column[6] = crystal
-                column[7] = 1.0
-                column[8] = tail
-                for k in range(N_PAR):
-                    v = weight * column[k]
-                    right[k] += v * residual
-                    coupling[d, k] += v * crystal / disk[d]
-                    for n in range(k + 1):
-                        normal[k, n] += v * column[n]
-                own[d, 0] += weight * (crystal / disk[d]) ** 2
-                own[d, 1] += weight * crystal / disk[d] * residual
-        cost += prior * (disk[d] - 1.0) ** 2
-    return cost, count
+                inverse = rim * m / max(r, 1e-9)
+                by_cx = bright / area * (inverse * ux + cut * turn_x)
+                by_cy = bright / area * (inverse * uy + cut * turn_y)
+                unit *= bright
+                v = math.sqrt(weight)
+                rows[0, inside] = v * (unit * mx + by_cx * txx + by_cy * txy)
+                rows[1, inside] = v * (unit * my + by_cx * tyx + by_cy * tyy)
+                rows[2, inside] = v * (unit * mt)
+                turned = unit * (mx * oy - my * ox) * degree
+                rows[3, inside] = v * (by_cx * phx + by_cy * phy + turned)
+                rows[4, inside] = v * by_cy
+                rows[5, inside] = v * by_cx
+                rows[6, inside] = v * crystal
+                rows[7, inside] = v
+                rows[8, inside] = v * tail
+                rows[9, inside] = v * residual
+                inside += 1
+        for k in range(N_PAR):
+            total = 0.0
+            for q in range(inside):
+                total += rows[k, q] * rows[N_PAR, q]
+            right[k] += total
+            if k == 6:
+                own[d, 1] = total / disk[d]
+            for n in range(k + 1):
+                total = 0.0
+                for q in range(inside):
+                    total += rows[k, q] * rows[n, q]
+                normal[k, n] += total
+                if n == 6:
+                    coupling[d, k] = total / disk[d]
+                elif k == 6:
+                    coupling[d, n] = total / disk[d]
+        own[d, 0] = coupling[d, 6] / disk[d]
+        pull = prior * (disk[d] - 1.0) ** 2
+        deviance += pull
+        squares += pull
+    return deviance, squares, count
 
 
 @numba.njit(nogil=True, cache=True)
-def eliminate(normal, right, coupling, own, use, disk, prior):  # pragma: no cover - compiled
+def eliminate(normal, right, coupling, own, disk, prior):  # pragma: no cover - compiled
     """Take the disks' amplitudes out of the normal equations."""
-    for d in range(len(use)):
-        if not use[d]:
-            continue
+    for d in range(len(disk)):
         total = own[d, 0] + prior
         pull = own[d, 1] - prior * (disk[d] - 1.0)
         for k in range(N_PAR):

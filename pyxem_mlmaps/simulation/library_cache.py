@@ -1,25 +1,38 @@
-"""Libraries on disk by content: simulated once for each crystal, beam, orientation and range."""
+"""Libraries on disk by content: simulated once for each crystal, beam, orientation and range.
+
+What is kept is what the library is needed for: anything that saves itself to a file.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from pyxem_mlmaps.simulation.library import RockingLibrary
-
 __all__ = ["LibraryCache", "content_key", "default_folder"]
 
-PHYSICS = 1
+PHYSICS = 2
 """Raised whenever the simulator's answers change: cached libraries of before are not used then."""
+
+ENDING = ".npz"
+
+
+class Kept(Protocol):
+    """What can be kept."""
+
+    def save(self, path: str | Path) -> None:
+        """Write a single file."""
+
+
+Item = TypeVar("Item", bound=Kept)
 
 
 def default_folder() -> Path:
@@ -40,19 +53,19 @@ def content_key(**content: Any) -> str:
 
 @dataclass
 class LibraryCache:
-    """Rocking libraries in a folder, at most so many bytes of them.
+    """Files in a folder, named by their content, at most so many bytes of them.
 
     Parameters
     ----------
     folder
         Made when first needed. None: the user's cache folder.
     largest
-        Bytes. Libraries that were not used for longest are removed when it is exceeded.
+        Bytes. What was not used for longest is removed when it is exceeded.
 
     Attributes
     ----------
     hits, misses
-        How many libraries were found, and how many had to be simulated.
+        How often something was found, and how often it had to be made.
     """
 
     folder: Path | None = None
@@ -66,31 +79,31 @@ class LibraryCache:
             raise ValueError(f"largest={self.largest!r}: give a positive number of bytes.")
 
     def path(self, key: str) -> Path:
-        """Where the library of that key is or will be."""
-        return self.folder / f"{key}.zarr"
+        """Where the file of that key is or will be."""
+        return self.folder / f"{key}{ENDING}"
 
     def __contains__(self, key: str) -> bool:
-        return self.path(key).is_dir()
+        return self.path(key).is_file()
 
-    def get(self, key: str, make: Callable[[], RockingLibrary]) -> RockingLibrary:
-        """The library of that key, from disk or made now and kept.
+    def get(self, key: str, make: Callable[[], Item], load: Callable[[Path], Item]) -> Item:
+        """What has that key, from disk or made now and kept.
 
-        A library that cannot be read is made again. Where the folder cannot be written the
-        library is made and not kept, with a warning.
+        A file that ``load`` refuses (``ValueError``, ``OSError``) is made again. Where the folder
+        cannot be written the item is made and not kept, with a warning.
         """
         path = self.path(key)
-        if path.is_dir():
+        if path.is_file():
             try:
-                library = _checked(RockingLibrary.load(path))
+                item = load(path)
                 os.utime(path)
                 self.hits += 1
-                return library
-            except (OSError, ValueError, KeyError, RuntimeError, TypeError):
-                shutil.rmtree(path, ignore_errors=True)
-        library = make()
+                return item
+            except (OSError, ValueError):
+                path.unlink(missing_ok=True)
+        item = make()
         self.misses += 1
         try:
-            self._keep(library, path)
+            self._keep(item, path)
         except OSError as error:
             import warnings
 
@@ -99,55 +112,45 @@ class LibraryCache:
                 "simulated again next time. Give another cache=.",
                 stacklevel=2,
             )
-        return library
+        return item
 
-    def _keep(self, library: RockingLibrary, path: Path) -> None:
+    def _keep(self, item: Kept, path: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.new")
         try:
-            library.save(partial, show_progressbar=False)
+            item.save(partial)
+            os.replace(partial, path)  # the same content if another process was first
         except BaseException:
-            for leftover in self.folder.glob(f"{partial.stem}*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            partial.unlink(missing_ok=True)
             raise
-        try:
-            partial.rename(path)
-        except OSError:  # another process was first
-            shutil.rmtree(partial, ignore_errors=True)
         self.shrink(keep=path)
 
     def size(self) -> int:
         """Bytes in the folder."""
-        return sum(_bytes(p) for p in self.folder.glob("*.zarr")) if self.folder.is_dir() else 0
+        return sum(stat.st_size for _, stat in self._files())
 
     def shrink(self, keep: Path | None = None) -> None:
         """Remove what was not used for longest until the folder is within its limit."""
-        stores = sorted(self.folder.glob("*.zarr"), key=lambda p: p.stat().st_mtime)
-        sizes = {p: _bytes(p) for p in stores}
-        total = sum(sizes.values())
-        for path in stores:
+        known = self._files()
+        total = sum(stat.st_size for _, stat in known)
+        for path, stat in sorted(known, key=lambda pair: pair[1].st_mtime):
             if total <= self.largest:
                 return
             if path != keep:
-                shutil.rmtree(path, ignore_errors=True)
-                total -= sizes[path]
+                path.unlink(missing_ok=True)
+                total -= stat.st_size
 
     def clear(self) -> None:
-        """Remove all libraries of the folder."""
-        for path in self.folder.glob("*.zarr"):
-            shutil.rmtree(path, ignore_errors=True)
+        """Remove all files of the folder that are the cache's."""
+        for path, _ in self._files():
+            path.unlink(missing_ok=True)
 
-
-def _checked(library: RockingLibrary) -> RockingLibrary:
-    """A library without holes: a chunk that is lost reads as zeros."""
-    for values in (library.intensities, library.maps):
-        if values is not None and not np.all(np.asarray(values).sum(axis=3) > 0):
-            raise ValueError("a part of the library is missing")
-    return library
-
-
-def _bytes(folder: Path) -> int:
-    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    def _files(self) -> list[tuple[Path, os.stat_result]]:
+        found = []
+        for path in self.folder.glob(f"*{ENDING}") if self.folder.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # another process has removed it
+                found.append((path, path.stat()))
+        return found
 
 
 def _plain(value: object) -> object:

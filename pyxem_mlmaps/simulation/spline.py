@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
-__all__ = ["LibrarySpline", "evaluate", "spline_weights"]
+__all__ = ["LibrarySpline", "PackedSpline", "evaluate", "spline_weights"]
 
 Float = NDArray[np.floating]
 
@@ -76,6 +76,50 @@ class LibrarySpline:
 
     def _units(self, parameters: Float) -> Float:
         return (np.atleast_2d(np.asarray(parameters, dtype=float)) - self.start) / self.step
+
+
+@dataclass(frozen=True, eq=False)
+class PackedSpline:
+    """A spline in 16 bits: half the memory, and half the disk, of a :class:`LibrarySpline`.
+
+    What is lost is 10⁻⁵ of each disk's largest intensity.
+
+    Parameters
+    ----------
+    coefficients
+        (n_x + 2, n_y + 2, n_t + 2, n_disk) int16.
+    unit
+        (n_disk,) what one of them stands for.
+    start, step
+        (3,) first grid point and grid step of tilt x, tilt y (degrees) and thickness (nm).
+    """
+
+    coefficients: NDArray[np.int16]
+    unit: Float
+    start: Float
+    step: Float
+
+    @classmethod
+    def of(cls, spline: LibrarySpline) -> PackedSpline:
+        """Round to the nearest of 65 535 levels."""
+        c = spline.coefficients
+        unit = np.maximum(np.abs(c).max(axis=(0, 1, 2)), 1e-30).astype(float) / (2**15 - 1)
+        rounded = np.rint(c / unit.astype(np.float32))
+        return cls(rounded.astype(np.int16), unit, spline.start, spline.step)
+
+    @property
+    def size(self) -> NDArray[np.integer]:
+        """(3,) number of grid points n_x, n_y, n_t."""
+        return np.array(self.coefficients.shape[:3]) - 2
+
+    def at_depth(self, level: NDArray[np.integer]) -> NDArray[np.float32]:
+        """(n_x + 2, n_y + 2, n_level, n_disk) coefficients in tilt at grid points of thickness."""
+        c = self.coefficients
+        total = 4 * c[:, :, level + 1].astype(np.float32)
+        total += c[:, :, level]
+        total += c[:, :, level + 2]
+        total *= (self.unit / 6).astype(np.float32)
+        return total
 
 
 def _even_thickness(values: Float, thickness: Float) -> tuple[Float, Float]:

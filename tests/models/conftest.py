@@ -14,7 +14,7 @@ from pyxem_mlmaps.models.grain import GrainModel
 from pyxem_mlmaps.models.pattern_fit import Optics
 from pyxem_mlmaps.simulation.mixed_scan import DiskSet, MixedScanRenderer
 from pyxem_mlmaps.simulation.orientation_nodes import node_of
-from pyxem_mlmaps.simulation.scan import disk_spline
+from pyxem_mlmaps.simulation.scan import disk_spline, map_spline
 
 SHAPE = (96, 96)
 SCALE = 0.02
@@ -93,4 +93,5 @@ def grain():
     optics = Optics(
         beam.aperture_radius / SCALE, 0.5, SCALE, float(np.degrees(SCALE * beam.wavelength))
     )
-    return Grain(library, model, optics, DiskSet(model.maps, disk_spline(library), model.vectors))
+    disks = DiskSet(map_spline(library), disk_spline(library), model.vectors)
+    return Grain(library, model, optics, disks)

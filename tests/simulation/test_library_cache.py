@@ -8,21 +8,33 @@ import numpy as np
 import pytest
 
 import pyxem_mlmaps as mlmaps
-from pyxem_mlmaps import RockingLibrary
 from pyxem_mlmaps.mapping.grain_models import FINE, WIDE, GrainModels, ModelKey
 from pyxem_mlmaps.simulation import library_cache
 from pyxem_mlmaps.simulation.crystal import as_crystal
 from pyxem_mlmaps.simulation.library_cache import LibraryCache, content_key, default_folder
 from pyxem_mlmaps.simulation.orientation_nodes import Node
 
-TILT = np.linspace(-0.1, 0.1, 5)
+
+class Numbers:
+    """Something to keep: an array that refuses files that are not whole."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def save(self, path):
+        with open(path, "wb") as file:
+            np.save(file, self.values)
+
+    @classmethod
+    def load(cls, path):
+        try:
+            return cls(np.load(path))
+        except EOFError as error:
+            raise ValueError("empty") from error
 
 
 def library(value=0.0):
-    values = np.random.default_rng(0).random((5, 5, 3, 4)) + value
-    return RockingLibrary(
-        values, TILT, TILT, [60.0, 65, 70], [(0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 0)]
-    )
+    return Numbers(np.random.default_rng(0).random((5, 5, 3, 4)) + value)
 
 
 def forbidden():
@@ -38,35 +50,34 @@ class TestHitsAndMisses:
     def test_made_once(self, cache):
         made = library()
         assert "a" not in cache
-        assert cache.get("a", lambda: made) is made
+        assert cache.get("a", lambda: made, Numbers.load) is made
         assert "a" in cache and (cache.hits, cache.misses) == (0, 1)
-        again = cache.get("a", forbidden)
+        again = cache.get("a", forbidden, Numbers.load)
         assert (cache.hits, cache.misses) == (1, 1)
-        np.testing.assert_array_equal(again.intensities, made.intensities)
-        np.testing.assert_array_equal(again.indices, made.indices)
+        np.testing.assert_array_equal(again.values, made.values)
 
     def test_another_process_finds_it(self, cache):
-        cache.get("a", library)
-        again = LibraryCache(cache.folder).get("a", forbidden)
-        np.testing.assert_array_equal(again.intensities, library().intensities)
+        cache.get("a", library, Numbers.load)
+        again = LibraryCache(cache.folder).get("a", forbidden, Numbers.load)
+        np.testing.assert_array_equal(again.values, library().values)
 
     def test_keys_do_not_mix(self, cache):
-        cache.get("a", library)
-        other = cache.get("b", lambda: library(1.0))
-        assert other.intensities.min() > 1 and cache.misses == 2
-        assert cache.get("a", forbidden).intensities.max() < 1.0001
+        cache.get("a", library, Numbers.load)
+        other = cache.get("b", lambda: library(1.0), Numbers.load)
+        assert other.values.min() > 1 and cache.misses == 2
+        assert cache.get("a", forbidden, Numbers.load).values.max() < 1.0001
 
     def test_errors_of_the_simulation_are_not_hidden(self, cache):
         def fails():
             raise ValueError("no atoms")
 
         with pytest.raises(ValueError, match="no atoms"):
-            cache.get("a", fails)
+            cache.get("a", fails, Numbers.load)
         assert "a" not in cache
 
     def test_clear(self, cache):
         cache.clear()  # no folder yet
-        cache.get("a", library)
+        cache.get("a", library, Numbers.load)
         assert cache.size() > 0
         cache.clear()
         assert "a" not in cache and cache.size() == 0
@@ -143,23 +154,23 @@ class TestEviction:
     def test_least_recently_used_goes_first(self, cache):
         """Used is written or read; what was just made stays whatever the limit."""
         for number, key in enumerate("abc"):
-            cache.get(key, library)
+            cache.get(key, library, Numbers.load)
             os.utime(cache.path(key), (1000.0 + number, 1000.0 + number))
         one = cache.size() / 3
-        cache.get("a", forbidden)  # now b is the oldest
+        cache.get("a", forbidden, Numbers.load)  # now b is the oldest
         cache.largest = 3.5 * one
-        cache.get("d", library)
+        cache.get("d", library, Numbers.load)
         assert [key for key in "abcd" if key in cache] == ["a", "c", "d"]
         assert cache.size() <= cache.largest
 
     def test_the_newest_is_kept_though_it_is_too_large(self, cache):
         cache.largest = 10
-        cache.get("a", library)
-        cache.get("b", library)
+        cache.get("a", library, Numbers.load)
+        cache.get("b", library, Numbers.load)
         assert "a" not in cache and "b" in cache
 
     def test_shrink_leaves_other_files(self, cache):
-        cache.get("a", library)
+        cache.get("a", library, Numbers.load)
         other = cache.folder / "notes.txt"
         other.write_text("mine")
         cache.largest = 1
@@ -168,48 +179,14 @@ class TestEviction:
 
 
 class TestDamage:
-    @pytest.mark.parametrize(
-        "damage",
-        [
-            "empty",
-            "no attributes",
-            "short chunk",
-            "no array",
-        ],
-    )
-    def test_a_damaged_store_is_made_again(self, cache, damage):
-        cache.get("a", library)
+    @pytest.mark.parametrize("left", [0, 20, 300])
+    def test_a_damaged_file_is_made_again(self, cache, left):
+        cache.get("a", library, Numbers.load)
         path = cache.path("a")
-        if damage == "empty":
-            for file in sorted(path.rglob("*"), reverse=True):
-                file.rmdir() if file.is_dir() else file.unlink()
-        elif damage == "no attributes":
-            (path / ".zattrs").unlink()
-        elif damage == "short chunk":
-            chunk = next(f for f in (path / "intensities").iterdir() if f.name[0] != ".")
-            chunk.write_bytes(chunk.read_bytes()[:20])
-        else:
-            for file in (path / "intensities").iterdir():
-                file.unlink()
-            (path / "intensities").rmdir()
-        again = cache.get("a", lambda: library(1.0))
-        assert again.intensities.min() > 1 and cache.misses == 2
-        assert cache.get("a", forbidden).intensities.min() > 1
-
-    def test_garbled_attributes_are_made_again(self, cache):
-        """A file cut in the middle by a full disk is no valid JSON."""
-        cache.get("a", library)
-        attributes = cache.path("a") / ".zattrs"
-        attributes.write_text(attributes.read_text()[:30])
-        assert cache.get("a", lambda: library(1.0)).intensities.min() > 1
-
-    def test_a_lost_chunk_is_noticed(self, cache):
-        """Zarr reads a chunk that is not there as zeros: disks without any intensity."""
-        cache.get("a", library)
-        for file in (cache.path("a") / "intensities").iterdir():
-            if file.name[0] != ".":
-                file.unlink()
-        assert cache.get("a", lambda: library(1.0)).intensities.min() > 0
+        path.write_bytes(path.read_bytes()[:left])
+        again = cache.get("a", lambda: library(1.0), Numbers.load)
+        assert again.values.min() > 1 and cache.misses == 2
+        assert cache.get("a", forbidden, Numbers.load).values.min() > 1
 
     def test_unwritable_folder_warns_and_goes_on(self, tmp_path):
         file = tmp_path / "file"
@@ -217,45 +194,43 @@ class TestDamage:
         cache = LibraryCache(file / "below")
         made = library()
         with pytest.warns(UserWarning, match="cannot be written.*Give another cache="):
-            assert cache.get("a", lambda: made) is made
+            assert cache.get("a", lambda: made, Numbers.load) is made
         assert cache.misses == 1 and "a" not in cache and cache.size() == 0
 
     def test_interrupted_writing_leaves_nothing_to_find(self, cache, monkeypatch):
         """Ctrl-C while the arrays are written: the next call simulates again."""
 
-        def interrupted(self, path, **options):
-            path.mkdir(parents=True)
-            (path / ".zgroup").write_text('{"zarr_format": 2}')
+        def interrupted(self, path):
+            path.write_bytes(b"begun")
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(RockingLibrary, "save", interrupted)
+            patch.setattr(Numbers, "save", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                cache.get("a", library)
+                cache.get("a", library, Numbers.load)
         assert "a" not in cache
-        assert cache.get("a", lambda: library(1.0)).intensities.min() > 1
+        assert cache.get("a", lambda: library(1.0), Numbers.load).values.min() > 1
         assert "a" in cache
 
     def test_another_process_was_first(self, cache):
         """Both made it; one store is left, and no remains of the other."""
 
         def make():
-            LibraryCache(cache.folder).get("a", library)
+            LibraryCache(cache.folder).get("a", library, Numbers.load)
             return library()
 
-        cache.get("a", make)
-        assert [p.name for p in cache.folder.iterdir()] == ["a.zarr"]
-        cache.get("a", forbidden)
+        cache.get("a", make, Numbers.load)
+        assert [p.name for p in cache.folder.iterdir()] == ["a.npz"]
+        cache.get("a", forbidden, Numbers.load)
 
     def test_no_remains_of_a_full_disk(self, cache, monkeypatch):
         """A store that cannot be finished is taken away, since nothing else would."""
 
-        def full(self, path, **options):
-            path.mkdir(parents=True)
-            (path / "chunk").write_bytes(b"0" * 100)
+        def full(self, path):
+            path.write_bytes(b"0" * 100)
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(RockingLibrary, "save", full)
+        monkeypatch.setattr(Numbers, "save", full)
         with pytest.warns(UserWarning, match="No space left"):
-            cache.get("a", library)
+            cache.get("a", library, Numbers.load)
         assert not list(cache.folder.iterdir())
