@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps import conventions
 from pyxem_mlmaps.mapping.spot_patterns import find_spots
-from pyxem_mlmaps.mapping.template_match import Camera, Candidates, match_spots
+from pyxem_mlmaps.mapping.template_match import Camera, Candidates, match_spots, tilted_onto
 from pyxem_mlmaps.simulation.crystal import Crystal
 from pyxem_mlmaps.specs import Beam
 
@@ -73,16 +73,21 @@ def coarse_candidates(
     gain: float,
     step: float,
 ) -> list[Candidates]:
-    """Candidates for summed patterns whose middle points are ``points`` (n,)."""
+    """Candidates for summed patterns whose middle points are ``points`` (n,).
+
+    Those of a map are taken as they are, and tilted to where the bright disks are excited.
+    """
+    shape = sums.shape[1:]
+    spots = [find_spots(pattern, camera.radius, gain) for pattern in sums]
     if known is None:
-        spots = [find_spots(pattern, camera.radius, gain) for pattern in sums]
-        return match_spots(spots, sums.shape[1:], crystals, beam, camera, step)
+        return match_spots(spots, shape, crystals, beam, camera, step)
     found = []
-    for point in points:
-        if known.phase[point] < 0:
+    for point, seen in zip(points, spots, strict=True):
+        phase, matrix = known.phase[point], known.matrix[point]
+        if phase < 0:
             found.append(Candidates(np.empty(0, np.int64), np.empty((0, 3, 3)), np.empty(0)))
         else:
-            found.append(
-                Candidates(known.phase[point : point + 1], known.matrix[point][None], np.ones(1))
-            )
+            tilted = tilted_onto(matrix, seen, crystals[phase], beam, camera, shape)
+            both = np.stack([tilted, matrix])
+            found.append(Candidates(np.full(2, phase), both, np.ones(2)))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_models import ModelKey
 from pyxem_mlmaps.models.pattern_fit import PatternFit
 
-__all__ = ["PointFits", "fit_points", "neighbour_starts"]
+__all__ = ["PointFits", "Starts", "across_borders", "blocks_of", "fit_points", "neighbour_starts"]
 
 Float = NDArray[np.floating]
 
@@ -23,17 +23,59 @@ CELL, WITHIN = 0.1, 0.2
 """Degrees: points are searched within that of the middle of the square of tilts that their start
 lies in. Points of one square share the search, whatever block they are read with."""
 STARTS = 4
+"""Answers of a search that are fitted."""
+
+
+RANKS = 3
+"""Neighbours whose answers a point tries."""
+ANOTHER = 0.02
+"""Degrees of tilt beyond which an answer is another one."""
+
+
+class Starts(NamedTuple):
+    """Where fits begin: ``points`` (n,) flat numbers of scan points, a point any number of times;
+    ``model`` (n,) numbers of models; ``source`` (n,) segments they come from; ``values`` (n, 6);
+    ``search`` (n,) whether to look around as well."""
+
+    points: NDArray[np.int64]
+    model: NDArray[np.int64]
+    source: NDArray[np.int64]
+    values: Float
+    search: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        points: Sequence[int] | NDArray,
+        model: Sequence[int] | NDArray,
+        source: Sequence[int] | NDArray,
+        values: Sequence[Float] | Float,
+        search: bool,
+    ) -> Starts:
+        points = np.asarray(points, dtype=np.int64)
+        return cls(
+            points,
+            np.asarray(model, dtype=np.int64),
+            np.asarray(source, dtype=np.int64),
+            np.asarray(values, dtype=float).reshape(-1, 6),
+            np.full(len(points), search),
+        )
+
+    def __add__(self, other: Starts) -> Starts:  # type: ignore[override]
+        return Starts(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
 
 @dataclass
 class PointFits:
-    """Fits of all points, flat over the scan: ``model`` numbers ``keys``, -1 where there is none.
+    """Fits of all points, flat over the scan: ``model`` numbers ``keys``, ``source`` the segments
+    that answers began with; -1 where there is none.
 
     ``values`` (n, 6), ``covariance`` (n, 6, 6), ``chi_square``, ``at_border``, ``amplitude`` (n,).
     """
 
     keys: list[ModelKey]
     model: NDArray[np.int64]
+    source: NDArray[np.int64]
     values: Float
     covariance: Float
     chi_square: Float
@@ -45,6 +87,7 @@ class PointFits:
         return cls(
             keys=[],
             model=np.full(n, -1),
+            source=np.full(n, -1),
             values=np.full((n, 6), np.nan),
             covariance=np.full((n, 6, 6), np.nan),
             chi_square=np.full(n, np.inf),
@@ -58,13 +101,16 @@ class PointFits:
             self.keys.append(key)
         return self.keys.index(key)
 
-    def update(self, points: NDArray, model: NDArray, table: Float) -> None:
-        """Take the rows of ``table`` (n, 45) that explain their points better."""
+    def update(self, starts: Starts, table: Float) -> None:
+        """Take what explains its point better: ``table`` (n, 45) are the fits of ``starts``."""
         chi_square = np.where(np.isfinite(table[:, 42]), table[:, 42], np.inf)
-        better = chi_square < self.chi_square[points]
-        rows = points[better]
-        table = table[better]
-        self.model[rows] = model[better]
+        order = np.argsort(chi_square, kind="stable")
+        _, first = np.unique(starts.points[order], return_index=True)
+        best = order[first]
+        best = best[chi_square[best] < self.chi_square[starts.points[best]]]
+        rows, table = starts.points[best], table[best]
+        self.model[rows] = starts.model[best]
+        self.source[rows] = starts.source[best]
         self.values[rows] = table[:, :6]
         self.covariance[rows] = table[:, 6:42].reshape(-1, 6, 6)
         self.chi_square[rows] = table[:, 42]
@@ -76,11 +122,8 @@ def fit_points(
     signal: Any,
     solver: Solver,
     fits: PointFits,
-    points: NDArray[np.int64],
-    model: NDArray[np.int64],
-    start: Float,
+    starts: Starts,
     gain: float,
-    search: bool,
     show_progressbar: bool | None,
     num_workers: int | None,
     text: str,
@@ -95,40 +138,35 @@ def fit_points(
         Fits.
     fits
         Changed in place.
-    points
-        (n,) flat numbers of scan points, each at most once.
-    model
-        (n,) numbers of models.
-    start
-        (n, 6) where to start.
+    starts
+        Of the fits.
     gain
         Counts for one electron.
-    search
-        Whether to search around the start first, or fit from the start itself.
     """
     import dask
 
-    shape = signal.data.shape[:2]
-    wanted = np.full(shape, -1)
-    wanted.ravel()[points] = np.arange(len(points))
+    place = np.stack(np.divmod(starts.points, signal.data.shape[1]))
     tasks, rows = [], []
-    for block, where in blocks_of(signal):
-        local = wanted[where]
-        if not (local >= 0).any():
+    for block, (down, across) in blocks_of(signal):
+        low = np.array([[down.start], [across.start]])
+        high = np.array([[down.stop], [across.stop]])
+        inside = np.flatnonzero(np.all((place >= low) & (place < high), axis=0))
+        if not len(inside):
             continue
-        chosen = local[local >= 0]
-        rows.append(chosen)
-        keys = [fits.keys[m] for m in model[chosen]]
+        rows.append(inside)
+        part = Starts(*(column[inside] for column in starts))
+        keys = [fits.keys[m] for m in part.model]
         tasks.append(
             dask.delayed(_fit_block, pure=False)(
-                block, local >= 0, keys, start[chosen], solver, gain, search
+                block, place[:, inside] - low, keys, part.values, part.search, solver, gain
             )
         )
     if not tasks:
         return
     tables = compute(*tasks, show_progressbar=show_progressbar, num_workers=num_workers, text=text)
-    order = np.concatenate(rows)
-    fits.update(points[order], model[order], np.concatenate(tables))
+    table = np.full((len(starts.points), COLUMNS), np.nan)
+    table[np.concatenate(rows)] = np.concatenate(tables)
+    fits.update(starts, table)
 
 
 def blocks_of(signal: Any) -> list[tuple[Any, tuple[slice, slice]]]:
@@ -147,24 +185,24 @@ def blocks_of(signal: Any) -> list[tuple[Any, tuple[slice, slice]]]:
 
 def _fit_block(
     block: NDArray,
-    chosen: NDArray[np.bool_],
+    place: NDArray[np.int64],
     keys: Sequence[ModelKey],
     start: Float,
+    search: NDArray[np.bool_],
     solver: Solver,
     gain: float,
-    search: bool,
 ) -> Float:
-    """(n, 45) fits of the chosen patterns of a block, model by model."""
-    patterns = np.asarray(block)[chosen]
-    table = np.full((len(patterns), COLUMNS), np.nan)
-    groups: dict[ModelKey, list[int]] = {}
+    """(n, 45) fits of patterns at ``place`` (2, n) in a block, model by model."""
+    block = np.asarray(block)
+    table = np.full((len(keys), COLUMNS), np.nan)
+    groups: dict[tuple[ModelKey, bool], list[int]] = {}
     for row, key in enumerate(keys):
-        groups.setdefault(key, []).append(row)
-    for key, members in groups.items():
+        groups.setdefault((key, bool(search[row])), []).append(row)
+    for (key, wide), members in groups.items():
         rows = np.array(members)
         grain = solver.models[key]
-        stack = patterns[rows].astype(np.float32)
-        if search:
+        stack = block[tuple(place[:, rows])].astype(np.float32)
+        if wide:
             for around, part in _alike(start[rows, :2]):
                 near = start[rows[part]]
                 fit = solver.fit_near(grain, stack[part], near, gain, STARTS, around, WITHIN)
@@ -194,9 +232,7 @@ def _row(fit: PatternFit) -> Float:
     )
 
 
-def neighbour_starts(
-    fits: PointFits, shape: tuple[int, int], poor: NDArray[np.bool_], rank: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Float]:
+def neighbour_starts(fits: PointFits, shape: tuple[int, int], poor: NDArray[np.bool_]) -> Starts:
     """Starts for points that are not explained, from explained ones around them.
 
     Parameters
@@ -206,15 +242,8 @@ def neighbour_starts(
     shape
         (ny, nx).
     poor
-        (ny, nx) points to explain.
-    rank
-        Which of the neighbours, best explained first; only neighbours with another answer (model,
-        or tilts more than 0.02° away) count.
-
-    Returns
-    -------
-    points, model, start
-        For :func:`fit_points`.
+        (ny, nx) points to explain: each tries the nearest neighbours, up to two points away, whose
+        answers (model, or tilts) differ.
     """
     ny, nx = shape
     good = ~poor & (fits.model.reshape(shape) >= 0)
@@ -228,26 +257,23 @@ def neighbour_starts(
         inside = (v >= 0) & (v < ny) & (u >= 0) & (u < nx)
         for k in np.flatnonzero(inside):
             other = v[k] * nx + u[k]
-            if len(found[k]) <= rank and good[v[k], u[k]]:
+            if len(found[k]) < RANKS and good[v[k], u[k]]:
                 new = all(
                     fits.model[other] != fits.model[seen]
-                    or np.abs(fits.values[other, :2] - fits.values[seen, :2]).max() > 0.02
+                    or np.abs(fits.values[other, :2] - fits.values[seen, :2]).max() > ANOTHER
                     for seen in found[k]
                 )
                 if new:
                     found[k].append(int(other))
-    have = np.array([len(f) > rank for f in found], dtype=bool)
-    source = np.array([f[rank] for f in found if len(f) > rank], dtype=np.int64)
-    return points[have], fits.model[source], fits.values[source].copy()
+    from_ = np.array([n for near in found for n in near], dtype=np.int64)
+    to = np.repeat(points, [len(near) for near in found])
+    return Starts.of(to, fits.model[from_], fits.source[from_], fits.values[from_], False)
 
 
-def across_borders(
-    fits: PointFits, solver: Solver
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Float]:
+def across_borders(fits: PointFits, solver: Solver) -> Starts:
     """Starts in the next library for points that were held at the border of theirs."""
-    points = np.flatnonzero(fits.at_border & (fits.model >= 0))
     model, start, kept = [], [], []
-    for point in points:
+    for point in np.flatnonzero(fits.at_border & (fits.model >= 0)):
         key = fits.keys[fits.model[point]]
         values = fits.values[point]
         grain = solver.models[key]
@@ -257,9 +283,5 @@ def across_borders(
             continue
         start.append(solver.near(other, turned, values[2], values[4:6]))
         model.append(fits.number(other))
-        kept.append(point)
-    return (
-        np.array(kept, dtype=np.int64),
-        np.array(model, dtype=np.int64),
-        np.array(start).reshape(-1, 6),
-    )
+        kept.append(int(point))
+    return Starts.of(kept, model, fits.source[kept] if kept else [], start, True)

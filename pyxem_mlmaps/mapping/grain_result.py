@@ -21,9 +21,17 @@ __all__ = ["explained_limit", "to_crystal_map", "unsure_limit"]
 
 Float = NDArray[np.floating]
 
-LIMITS = (1.3, 2.0)
-"""Reduced chi-square up to which a pattern counts as explained, whatever the others have."""
-ABOVE_TYPICAL, UNSURE = 1.25, 1.1
+HIGHEST = 2.0
+"""Reduced chi-square beyond which no pattern counts as explained, whatever the others have."""
+SPREADS, LEAST, MOST = 3.5, 1.1, 1.25
+"""Limit above the typical chi-square: so many times what lies between it and the lowest ones,
+within these factors. Hundreds of pixels make chi-square sharp: patterns of two crystals that one
+of them explains by chance lie just beyond the others."""
+UNSURE = 1.07
+SUPPORTED = (2.0, 4.0)
+"""Reduced chi-square that a segment's sum may have if its points are to be precise, or twice the
+median of the segments between the two. A sum has many times the counts of a point, and shows what
+a single pattern is too noisy to show."""
 MODEL_SIGMA = (0.0025, 0.0025, 0.0)
 """Degrees added in quadrature to σ of tilt x, tilt y and in-plane angle for what the simulation
 leaves out. Measured with a cut-off of 3 Å⁻¹, whose neglected beams shift the tilt of a sub-grain
@@ -33,21 +41,27 @@ as a whole, by 0.0018° RMS and up to 0.005° between two simulations that diffe
 
 def explained_limit(fits: PointFits) -> float:
     """Reduced chi-square that points of good segments stay below."""
-    return float(np.clip(ABOVE_TYPICAL * _typical(fits), *LIMITS))
+    low, typical = _typical(fits)
+    limit = np.clip(typical + SPREADS * (typical - low), LEAST * typical, MOST * typical)
+    return float(min(limit, HIGHEST))
 
 
 def unsure_limit(fits: PointFits) -> float:
     """Reduced chi-square beyond which a point's neighbours are asked, though it counts as
-    explained: hundreds of pixels make it sharp, and wrong minima lie just above."""
-    return min(UNSURE * _typical(fits), explained_limit(fits))
+    explained: wrong minima lie just above what is typical."""
+    return min(UNSURE * _typical(fits)[1], explained_limit(fits))
 
 
-def _typical(fits: PointFits) -> float:
-    finite = fits.chi_square[np.isfinite(fits.chi_square)]
-    return float(np.quantile(finite, 0.4)) if finite.size else 1.0
+def _typical(fits: PointFits) -> tuple[float, float]:
+    """Low and typical reduced chi-square of patterns with a crystal."""
+    finite = fits.chi_square[np.isfinite(fits.chi_square) & _bright(fits, HIGHEST)]
+    if not finite.size:
+        return 0.9, 1.0
+    low, typical = np.quantile(finite, (0.03, 0.4))
+    return float(low), float(typical)
 
 
-def enough_counts(fits: PointFits, limit: float) -> NDArray[np.bool_]:
+def _bright(fits: PointFits, limit: float) -> NDArray[np.bool_]:
     """Points whose crystal takes a beam as bright as that of the others: not so in a vacuum, where
     any crystal explains nothing."""
     good = (fits.chi_square <= limit) & (fits.chi_square > 0.1)
@@ -55,6 +69,14 @@ def enough_counts(fits: PointFits, limit: float) -> NDArray[np.bool_]:
         return np.zeros(len(fits.chi_square), dtype=bool)
     with np.errstate(invalid="ignore"):
         return fits.amplitude > DIMMEST * np.nanmedian(fits.amplitude[good])
+
+
+def supported(fits: PointFits, solutions: list[Solution | None]) -> NDArray[np.bool_]:
+    """Points whose answer comes from a segment whose sum it explains as well."""
+    chi_square = np.array([np.inf if s is None else s.chi_square for s in solutions] + [np.inf])
+    found = chi_square[np.isfinite(chi_square)]
+    limit = np.clip(2 * np.median(found), *SUPPORTED) if found.size else SUPPORTED[0]
+    return chi_square[fits.source] <= limit
 
 
 DIMMEST = 0.3
@@ -74,8 +96,9 @@ def to_crystal_map(
     """Build the map, label grains and sub-grains, and warn of what is missing."""
     shape = segments.labels.shape
     n = segments.labels.size
-    bright = enough_counts(fits, limit)
+    bright = _bright(fits, limit)
     explained = (fits.chi_square <= limit) & (fits.model >= 0) & ~fits.at_border & bright
+    explained &= supported(fits, solutions)
     matrix, phase = _coarse(segments, solutions, known)
     phase[~segments.usable.ravel()] = -1
     fallback = (phase < 0) & (fits.model >= 0) & (fits.chi_square <= 4 * limit) & bright

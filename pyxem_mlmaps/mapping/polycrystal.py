@@ -20,6 +20,7 @@ from pyxem_mlmaps.mapping.grain_coarse import coarse_candidates, read_coarse
 from pyxem_mlmaps.mapping.grain_models import GrainModels
 from pyxem_mlmaps.mapping.grain_points import (
     PointFits,
+    Starts,
     across_borders,
     blocks_of,
     fit_points,
@@ -253,26 +254,24 @@ def _fit_all(
     solved = np.array([s is not None for s in solutions] + [False], dtype=bool)
     inside = (label >= 0) & (label < len(solutions))
     points = np.flatnonzero(inside & solved[np.where(inside, label, -1)])
+    source = label[points]
     numbers = [-1 if s is None else fits.number(s.key) for s in solutions]
-    model = np.array([numbers[label[p]] for p in points], dtype=np.int64)
-    start = np.array([solutions[label[p]].values for p in points]).reshape(-1, 6)
-    fit_points(
-        scan, solver, fits, points, model, start, segments.gain, True, text="Fitting points", **bars
+    starts = Starts.of(
+        points,
+        [numbers[n] for n in source],
+        source,
+        [solutions[n].values for n in source],
+        True,
     )
+    fit_points(scan, solver, fits, starts, segments.gain, text="Fitting points", **bars)
     limit, unsure = explained_limit(fits), unsure_limit(fits)
     readable = segments.usable.ravel()
     for turn in range(PASSES):
         poor = (~(fits.chi_square <= unsure) | fits.at_border) & readable
-        if not poor.any():
-            break
+        starts = across_borders(fits, solver) + neighbour_starts(fits, shape, poor.reshape(shape))
         before = fits.chi_square.copy()
-        crossing = across_borders(fits, solver)
         text = f"Unexplained points, pass {turn + 1}"
-        fit_points(scan, solver, fits, *crossing, segments.gain, True, text=text, **bars)
-        for rank in range(3):
-            poor = (~(fits.chi_square <= unsure) | fits.at_border) & readable
-            near = neighbour_starts(fits, shape, poor.reshape(shape), rank)
-            fit_points(scan, solver, fits, *near, segments.gain, False, text=text, **bars)
+        fit_points(scan, solver, fits, starts, segments.gain, text=text, **bars)
         if not np.any(fits.chi_square < before * 0.999):
             break
     return fits, limit

@@ -3,7 +3,8 @@
 Patterns are matched as spots (:mod:`pyxem_mlmaps.mapping.spot_patterns`) with kinematical
 templates. The best template is often not the right one, since dynamical intensities are not
 kinematical; the right one is nearly always among the best forty. So candidates are first ranked by
-where their reflections lie, and the best few are handed on.
+where their reflections lie; the best few are tilted to where the bright ones are excited, and
+handed on.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps import conventions
 from pyxem_mlmaps.mapping.spot_patterns import Spots, draw_spots
+from pyxem_mlmaps.mapping.tilt_match import excited_tilt
+from pyxem_mlmaps.simulation.structure_factors import potential_coefficients
 
 if TYPE_CHECKING:
     from pyxem_mlmaps.simulation.crystal import Crystal
     from pyxem_mlmaps.specs import Beam
 
-__all__ = ["Candidates", "Camera", "match_spots"]
+__all__ = ["Candidates", "Camera", "match_spots", "tilted_onto"]
 
 Float = NDArray[np.floating]
 
@@ -100,7 +103,50 @@ def match_spots(
             for n, matrices in zip(usable, found, strict=True):
                 ranked = _rank(matrices, spots[n], beside[n], crystal, beam, camera, shape)
                 results[n].append((number, *ranked))
-    return [_merge(parts, keep) for parts in results]
+    merged = [_merge(parts, keep) for parts in results]
+    return [
+        c._replace(
+            matrix=np.array(
+                [
+                    tilted_onto(m, s, crystals[p], beam, camera, shape)
+                    for p, m in zip(c.phase, c.matrix, strict=True)
+                ]
+            ).reshape(-1, 3, 3)
+        )
+        for c, s in zip(merged, spots, strict=True)
+    ]
+
+
+def tilted_onto(
+    matrix: Float,
+    spots: Spots,
+    crystal: Crystal,
+    beam: Beam,
+    camera: Camera,
+    shape: tuple[int, int],
+) -> Float:
+    """An orientation (3, 3) whose place in the plane is right, tilted to explain the brightness of
+    the disks; see :func:`~pyxem_mlmaps.mapping.tilt_match.excited_tilt`."""
+    reach = _reach(camera, shape)
+    hkl, g = _reflections(crystal, np.sqrt(2) * reach)
+    inside = np.all(np.abs(g @ matrix[:2].T) < reach, axis=1)
+    longest = float(np.linalg.norm(g, axis=1).max(initial=0))
+    potential = potential_coefficients(crystal, beam.energy, 1.01 * longest)
+    beside = np.hypot(*(spots.positions - camera.origin).T) > 1.5 * camera.radius
+    return excited_tilt(
+        matrix,
+        (spots.positions[beside] - camera.origin)[:, ::-1] * camera.scale,
+        spots.counts[beside] ** POWER,
+        g[inside],
+        np.abs(potential(hkl[inside])) ** (2 * POWER),
+        beam.wavenumber,
+        _tolerance(camera),
+    )
+
+
+def _tolerance(camera: Camera) -> float:
+    """Å⁻¹ by which a spot may lie off its reflection."""
+    return max(0.35 * camera.radius, 0.7) * camera.scale
 
 
 def _reach(camera: Camera, shape: tuple[int, int]) -> float:
@@ -177,7 +223,7 @@ def _rank(
     hkl, g = _reflections(crystal, reach)
     places = (spots.positions[beside] - camera.origin)[:, ::-1] * camera.scale  # (x, y) Å⁻¹
     weight = spots.counts[beside] ** POWER
-    tolerance = max(0.35 * camera.radius, 0.7) * camera.scale
+    tolerance = _tolerance(camera)
     turns = np.arange(-REFINE, REFINE + 0.01, 0.2)
     out, scores = [], []
     for matrix in matrices:
@@ -202,6 +248,7 @@ def _rank(
     return np.array(out), np.array(scores)
 
 
+@lru_cache(maxsize=8)
 def _reflections(crystal: Crystal, reach: float) -> tuple[NDArray[np.int64], Float]:
     """Reflections within reach that the lattice centring allows, and g in the crystal frame."""
     limit = np.floor(reach * np.linalg.norm(crystal.cell, axis=1) + 1e-9).astype(int)
