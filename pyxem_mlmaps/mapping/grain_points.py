@@ -232,7 +232,9 @@ def _row(fit: PatternFit) -> Float:
     )
 
 
-def neighbour_starts(fits: PointFits, shape: tuple[int, int], poor: NDArray[np.bool_]) -> Starts:
+def neighbour_starts(
+    fits: PointFits, shape: tuple[int, int], poor: NDArray[np.bool_], new: NDArray[np.bool_]
+) -> Starts:
     """Starts for points that are not explained, from explained ones around them.
 
     Parameters
@@ -244,9 +246,11 @@ def neighbour_starts(fits: PointFits, shape: tuple[int, int], poor: NDArray[np.b
     poor
         (ny, nx) points to explain: each tries the nearest neighbours, up to two points away, whose
         answers (model, or tilts) differ.
+    new
+        (ny, nx) points whose answers have not been tried.
     """
     ny, nx = shape
-    good = ~poor & (fits.model.reshape(shape) >= 0)
+    good = ~poor & new & (fits.model.reshape(shape) >= 0)
     points = np.flatnonzero(poor.ravel())
     y, x = np.divmod(points, nx)
     offsets = [(i, j) for i in (-2, -1, 0, 1, 2) for j in (-2, -1, 0, 1, 2) if (i, j) != (0, 0)]
@@ -258,12 +262,12 @@ def neighbour_starts(fits: PointFits, shape: tuple[int, int], poor: NDArray[np.b
         for k in np.flatnonzero(inside):
             other = v[k] * nx + u[k]
             if len(found[k]) < RANKS and good[v[k], u[k]]:
-                new = all(
+                another = all(
                     fits.model[other] != fits.model[seen]
                     or np.abs(fits.values[other, :2] - fits.values[seen, :2]).max() > ANOTHER
                     for seen in found[k]
                 )
-                if new:
+                if another:
                     found[k].append(int(other))
     from_ = np.array([n for near in found for n in near], dtype=np.int64)
     to = np.repeat(points, [len(near) for near in found])

@@ -266,13 +266,16 @@ def _fit_all(
     fit_points(scan, solver, fits, starts, segments.gain, text="Fitting points", **bars)
     limit, unsure = explained_limit(fits), unsure_limit(fits)
     readable = segments.usable.ravel()
+    new = np.ones(len(readable), dtype=bool)
     for turn in range(PASSES):
         poor = (~(fits.chi_square <= unsure) | fits.at_border) & readable
-        starts = across_borders(fits, solver) + neighbour_starts(fits, shape, poor.reshape(shape))
+        around = neighbour_starts(fits, shape, poor.reshape(shape), new.reshape(shape))
+        starts = across_borders(fits, solver) + around
         before = fits.chi_square.copy()
         text = f"Unexplained points, pass {turn + 1}"
         fit_points(scan, solver, fits, starts, segments.gain, text=text, **bars)
-        if not np.any(fits.chi_square < before * 0.999):
+        new = fits.chi_square < before * 0.999
+        if not new.any():
             break
     return fits, limit
 

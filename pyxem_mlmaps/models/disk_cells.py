@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba
 import numpy as np
@@ -256,9 +257,16 @@ class CellSearch:
     def _cosine(self, roots: NDArray[np.float32], known: NDArray[np.bool_]) -> Float:
         product = roots @ self.roots.T
         length = np.linalg.norm(roots, axis=1)[:, None]
-        if (known == known[0]).all():
-            use = known[0]
-            other = np.linalg.norm(self.roots[:, use], axis=1)[None]
+        disks = known.reshape(len(known), -1, CELLS)
+        whole = disks.all(axis=2)
+        if (disks.any(axis=2) == whole).all():
+            other = whole.astype(np.float32) @ self.squares.T
         else:
-            other = np.sqrt(known.astype(np.float32) @ (self.roots**2).T)
-        return product / np.maximum(length * other, 1e-12)
+            other = known.astype(np.float32) @ (self.roots**2).T
+        return product / np.maximum(length * np.sqrt(other), 1e-12)
+
+    @cached_property
+    def squares(self) -> NDArray[np.float32]:
+        """(n_template, n_disk) sums of squares over the cells of a disk."""
+        cells = self.roots.reshape(len(self.roots), -1, CELLS)
+        return np.einsum("tdc,tdc->td", cells, cells)

@@ -31,7 +31,9 @@ PIXEL_ERROR = 0.03
 """The same for what is left within a disk."""
 FEWEST_DISKS = 5
 SEARCH_THICKNESS, SEARCH_TILT = 5.0, 0.04
-"""nm, and degrees at most, between the templates of a search, or what the library has."""
+"""nm, and degrees, between the templates of a search, or what the library has."""
+MOST_TILTS = 55
+"""Along an axis: wide libraries are searched in larger steps."""
 TAIL = 4.0
 """Half width of the inelastic tail of the direct beam, radii."""
 
@@ -196,7 +198,7 @@ class GrainModel:
         start: Float,
         optics: Optics,
         gain: float = 1.0,
-        max_steps: int = 25,
+        max_steps: int = 15,
     ) -> PatternFit:
         """Fit whole patterns; see :func:`~pyxem_mlmaps.models.pattern_fit.fit_patterns_to_maps`.
 
@@ -247,7 +249,8 @@ class GrainModel:
     def _templates(self, aperture: float) -> tuple[tuple[Float, Float, Float], Float]:
         if aperture not in self._kept:
             step = self.maps.step
-            stride = max(1, int(SEARCH_TILT / step[0] + 1e-9))
+            wanted = max(SEARCH_TILT, (self.high[0] - self.low[0]) / MOST_TILTS)
+            stride = max(1, int(wanted / step[0] + 1e-9))
             tilt = [
                 np.arange(self.low[k], self.high[k] + step[k] / 2, stride * step[k]) for k in (0, 1)
             ]
