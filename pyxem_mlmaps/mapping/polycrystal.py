@@ -191,7 +191,7 @@ def map_polycrystal(
             yield SegmentPatterns(sums, points[part], sizes[part], candidates, segments.gain)
 
     solver, solutions = solve_segments(
-        solver, batches(), len(points), shape[1], isinstance(optics, str), **bars
+        solver, batches(), len(points), segments.labels, isinstance(optics, str), **bars
     )
     fits, limit = _fit_all(scan, solver, segments, solutions, bars)
     xmap = to_crystal_map(

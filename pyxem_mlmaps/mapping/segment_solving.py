@@ -1,7 +1,8 @@
 """Orientations of all segments: the large ones first, since what they take the others can use.
 
 Simulation is the cost, so segments go in waves. Those of one wave look unlike each other; those
-that look like one of them wait, and find its libraries made.
+that look like one of them wait, and find its libraries made. Segments that are sums of their
+neighbours are not searched at all.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pyxem_mlmaps._progress import compute_here, progress_bar
 from pyxem_mlmaps.mapping.grain_camera import measure_optics
 from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver, angle_between, better_of
 from pyxem_mlmaps.mapping.grain_result import DIMMEST
+from pyxem_mlmaps.mapping.mixtures import adjacent, mixture_of
 from pyxem_mlmaps.mapping.segments import TOGETHER
 from pyxem_mlmaps.mapping.template_match import Candidates
 
@@ -54,12 +56,14 @@ def solve_segments(
     solver: Solver,
     batches: Iterable[SegmentPatterns],
     n: int,
-    width: int,
+    labels: NDArray[np.integer],
     measure: bool,
     show_progressbar: bool | None,
     num_workers: int | None,
 ) -> tuple[Solver, list[Solution | None]]:
     """Solutions of all segments, and the solver with the optics that were measured on the way.
+
+    A sum of its neighbours gets the solution of the one with the largest share.
 
     Parameters
     ----------
@@ -69,18 +73,21 @@ def solve_segments(
         Of segments, largest first.
     n
         Segments in all.
-    width
-        Of the scan in points.
+    labels
+        (ny, nx) numbers of the segments.
     measure
         Whether to measure the optics on the first segments.
     """
     solutions: list[Solution | None] = []
     places: list[Float] = []
+    parts = _Mixtures(adjacent(labels))
     with progress_bar("Finding orientations", show_progressbar, n) as bar:
         for batch in batches:
             first = len(solutions)
-            places += list(np.stack(np.divmod(batch.points[:, 0], width), axis=1))
-            large = batch.sizes >= min([LARGE, *batch.sizes[:FIRST]])
+            places += list(np.stack(np.divmod(batch.points[:, 0], labels.shape[1]), axis=1))
+            mixed = parts.find(batch.sums, batch.gain)
+            bar(int(mixed.sum()))
+            large = (batch.sizes >= min([LARGE, *batch.sizes[:FIRST]])) & ~mixed
             begun: list[Solution | None] = [None] * len(large)
             if first == 0 and measure:
                 few = large & (np.cumsum(large) <= FIRST)
@@ -96,16 +103,43 @@ def solve_segments(
             found = _in_waves(solver, batch, open_, num_workers, bar)
             found = [better_of(one, two) for one, two in zip(begun, found, strict=True)]
             solutions += found
-            solutions[first:] = _from_others(solver, batch, solutions, first, places, num_workers)
+            poor = np.array([not solver.explains(s) for s in found], dtype=bool) & ~mixed
+            solutions[first:] = _from_others(
+                solver, batch, solutions, first, poor, places, num_workers
+            )
             poor = np.array([not solver.explains(s) for s in solutions[first:]], dtype=bool)
-            small = ~large & poor & (batch.sizes >= TOGETHER)
-            bar(int((~large & ~small).sum()))
+            small = ~large & poor & ~mixed & (batch.sizes >= TOGETHER)
+            bar(int((~large & ~mixed & ~small).sum()))
             found = _in_waves(solver, batch, small, num_workers, bar)
             solutions[first:] = [
                 solver.preferred(one, two)
                 for one, two in zip(solutions[first:], found, strict=True)
             ]
+    for part, main in parts.main.items():
+        solutions[part] = solutions[main]
     return solver, solutions
+
+
+class _Mixtures:
+    """Segments that are sums of larger ones beside them; ``main``: the largest part of each."""
+
+    def __init__(self, around: list[NDArray[np.int64]]) -> None:
+        self.around = around
+        self.kept: list[NDArray[np.float32] | None] = []
+        self.main: dict[int, int] = {}
+
+    def find(self, sums: Float, gain: float) -> NDArray[np.bool_]:
+        """Which of the next segments are."""
+        mixed = np.zeros(len(sums), dtype=bool)
+        for row, pattern in enumerate(sums):
+            number = len(self.kept)
+            near = [k for k in self.around[number] if k < number and self.kept[k] is not None]
+            found = mixture_of(pattern, [self.kept[k] for k in near], gain)
+            mixed[row] = found is not None
+            if found is not None:
+                self.main[number] = int(near[int(np.argmax(found.shares))])
+            self.kept.append(None if mixed[row] else pattern.astype(np.float32))
+        return mixed
 
 
 def _in_waves(
@@ -147,14 +181,15 @@ def _from_others(
     batch: SegmentPatterns,
     solutions: list[Solution | None],
     first: int,
+    wanted: NDArray[np.bool_],
     places: list[Float],
     num_workers: int | None,
 ) -> list[Solution | None]:
-    """Those from ``first`` on: if not explained, tried with the orientations around them."""
+    """Those from ``first`` on: the wanted ones tried with the orientations around them."""
     where = np.array(places).reshape(-1, 2)
     mine = solutions[first:]
     good = [n for n, s in enumerate(solutions) if solver.explains(s)]
-    poor = [n for n, s in enumerate(mine) if not solver.explains(s)]
+    poor = [int(n) for n in np.flatnonzero(wanted)]
     tasks: list[tuple[Any, ...]] = []
     for n in poor:
         distance = np.sum((where[good] - where[first + n]) ** 2, axis=1)
