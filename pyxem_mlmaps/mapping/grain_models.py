@@ -145,6 +145,8 @@ class GrainModels:
         )
 
     def _simulate(self, key: ModelKey) -> RockingLibrary:
+        from pyxem_mlmaps._progress import compute
+        from pyxem_mlmaps.simulation.aperture import gaussian_blur
         from pyxem_mlmaps.simulation.rocking import simulate_rocking
 
         grid, crystal = key.grid, self.crystals[key.phase]
@@ -161,18 +163,21 @@ class GrainModels:
             step=grid.step,
             weak_beams=grid.weak_beams,
             overlap="avoid",
-            show_progressbar=False,
+            lazy_output=True,
             **self.options,
         )
         kept = np.flatnonzero(np.hypot(*library.vectors.T) < self.reach)
-        strength = library.mean_intensity[kept]
+        (maps,) = compute(library.maps, show_progressbar=False)  # disk averages are not needed
+        maps = gaussian_blur(maps[..., kept], self.options.get("mosaic", 0.0) / grid.tilt_step)
+        strength = maps.mean(axis=(0, 1, 2), dtype=float)
         order = np.argsort(-strength, kind="stable")
         bright = np.sum(strength >= FAINTEST * (strength.sum() - strength.max()))
-        kept = np.sort(kept[order[: max(bright, FEWEST)]])
+        order = np.sort(order[: max(bright, FEWEST)])
+        kept = kept[order]
         return replace(
             library,
             intensities=library.intensities[..., kept],
-            maps=library.maps[..., kept],
+            maps=maps[..., order],
             indices=library.indices[kept],
             vectors=library.vectors[kept],
         )
