@@ -1,8 +1,9 @@
 """Polycrystals: errors, boundaries, another simulator's patterns, pyxem's frame, time.
 
 ``python benchmarks/polycrystal.py [rows] [--seeds 3] [--cache FOLDER]`` with rows out of ``own``,
-``py4dstem``, ``frame``, ``dose``, ``detector``, ``time``; all by default. Libraries are kept in
-``--cache`` (a temporary folder unless told), so ``time`` simulates all of its own.
+``py4dstem``, ``frame``, ``dose``, ``detector``, ``alternatives``, ``time``; all by default.
+Libraries are kept in ``--cache`` (a temporary folder unless told), so ``time`` simulates all of its
+own.
 """
 
 from __future__ import annotations
@@ -82,6 +83,13 @@ def frame(cache, seeds):
     return figures
 
 
+def alternatives(cache, seeds):
+    """Networks in place of the search, and disk positions in place of pixels, for one grain."""
+    from polycrystal_alternatives import alternatives as other
+
+    return other(BEAM, THICKNESS, cache)
+
+
 def timed(cache, seeds):
     """First and second run over 100 x 100 patterns of 128 x 128 px, 10 grains."""
     signal = data.polycrystal((100, 100), grains=10, seed=7, show_progressbar=False)
@@ -104,6 +112,7 @@ ROWS = {
     "detector": lambda cache, seeds: own(
         cache, seeds, detector=(256, 256), shape=(24, 24), grains=2
     ),
+    "alternatives": alternatives,
     "time": timed,
 }
 

@@ -334,15 +334,17 @@ class TestTemplates:
 
 
 class TestTwoPhases:
-    def test_phases(self, folder):
-        """UO2 and zirconium, given the right coarse orientations: ids in the order of phases."""
+    @pytest.mark.parametrize("known", [True, False], ids=["coarse map", "templates"])
+    def test_phases(self, folder, known):
+        """UO2 and zirconium, whose templates are three degrees off: ids in the order of phases."""
         s = data.polycrystal(
             (8, 10), phases="two-phase", grains=2, subgrains=1, thickness=(50, 60), seed=1
         )
         s.compute(show_progressbar=False)
         truth = data.ground_truth(s)
+        coarse = rotated(truth.to_crystal_map(s), 0.7) if known else None
         with counted_points():
-            xmap = run(s, rotated(truth.to_crystal_map(s), 0.7), folder, phases=truth.phases)
+            xmap = run(s, coarse, folder, phases=truth.phases)
         pure = truth.pure.ravel()
         np.testing.assert_array_equal(xmap.phase_id[pure], truth.phase_id.ravel()[pure])
         assert xmap.phases.names == ["UO2", "Zr"]
