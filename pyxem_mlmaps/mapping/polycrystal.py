@@ -140,7 +140,8 @@ def map_polycrystal(
     -----
     *Libraries* are simulated for the nodes of a fixed grid of beam directions, so grains that are
     equal by symmetry, or by a turn about the beam, share them, and a second scan of the same
-    material finds them in the cache. One takes 1 to 5 s and 20 to 60 MB.
+    material finds them in the cache. One takes 1 to 5 s, 15 to 30 MB of the cache, and 0.5 GB of
+    memory while it is made; those in use take 1.5 GB at most. A grain needs two to five.
 
     *Small rotations*: M' = (1 + [δ]×) M with M from crystal to detector; ``tilt_x`` is δ about +ky,
     ``tilt_y`` δ about -kx, ``in_plane`` δ about the beam, from kx towards ky.
@@ -164,7 +165,7 @@ def map_polycrystal(
     bars = {"show_progressbar": show_progressbar, "num_workers": num_workers}
 
     segments = _segments(scan, bars)
-    points = representatives(segments.labels, TOGETHER)[:MOST_SEGMENTS]
+    points = _points_of(segments)
     first = _sums(scan, points[:BATCH], bars)
     camera, optics_ = find_camera(signal, beam, first, origin, optics)
     operations = [proper_operations(c.phase) for c in crystals]
@@ -216,6 +217,20 @@ def _segments(scan: Any, bars: dict[str, Any]) -> Segments:
             stacklevel=4,
         )
     return segment_scan(roots)
+
+
+def _points_of(segments: Segments) -> NDArray[np.int64]:
+    """(n, 9) points of the segments that are solved, the largest ones."""
+    points = representatives(segments.labels, TOGETHER)
+    if len(points) > MOST_SEGMENTS:
+        size = int(np.sum(segments.labels == MOST_SEGMENTS))
+        warnings.warn(
+            f"the scan has {len(points)} pieces of one orientation; the {MOST_SEGMENTS} largest "
+            f"are solved, the others (of at most {size} points) only if a neighbour's orientation "
+            "explains them. Map it in parts (s.inav) to have them all.",
+            stacklevel=4,
+        )
+    return points[:MOST_SEGMENTS]
 
 
 def _block_roots(block: NDArray) -> NDArray[np.float32]:

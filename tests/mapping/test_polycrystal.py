@@ -431,6 +431,11 @@ class TestArguments:
         with pytest.raises(TypeError, match="complex"):
             mlmaps.map_polycrystal(part_of(scan, scan.data[:2, :2] + 0j), data.uo2(), BEAM)
 
-    def test_most_segments_is_a_number(self):
-        """Read where the map is made, so that nobody renames it away: 1000 in 64 at a time."""
-        assert polycrystal.MOST_SEGMENTS >= polycrystal.BATCH
+
+def test_more_pieces_than_are_solved(scan, coarse, folder, monkeypatch):
+    """Hundreds of grains: the largest are solved, and it is said that the others are not."""
+    monkeypatch.setattr(polycrystal, "MOST_SEGMENTS", 1)
+    with counted_points(), pytest.warns(UserWarning, match="pieces of one orientation; the 1 larg"):
+        xmap = run(scan, coarse, folder)
+    assert xmap.is_indexed.all()  # the coarse map knows the rest
+    assert 0 < xmap.prop["precise"].mean() < 1
