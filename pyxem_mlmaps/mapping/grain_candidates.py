@@ -32,13 +32,19 @@ MOVES = 3
 
 class Solution(NamedTuple):
     """One explained pattern: its model, (6,) values, reduced chi-square (1 is noise), matrix, and
-    the counts of the incident beam that it asks for."""
+    the electrons of the incident beam that it asks for."""
 
     key: ModelKey
     values: Float
     chi_square: float
     matrix: Float
-    amplitude: float
+    electrons: float
+
+    @property
+    def excess(self) -> float:
+        """Chi-square above that of noise, as it would be for a bright pattern: an error of the
+        model shows in proportion to the electrons."""
+        return (self.chi_square - 1) / float(np.clip(self.electrons / BRIGHT, FAINT, 1.0))
 
 
 class _Place(NamedTuple):
@@ -62,7 +68,7 @@ class Solver:
     camera, optics
         Where the disks are, and what they look like.
     good
-        Reduced chi-square below which a pattern is explained.
+        Reduced chi-square below which a bright pattern is explained.
     """
 
     models: GrainModels
@@ -224,16 +230,33 @@ class Solver:
                 break
             model = self.models[key]
             near = self.near(key, turned, float(np.mean(self.models.thickness)), origin)
-            fit = self.fit(model, pattern[None], near[None], gain, STARTS)
+            fit = self._from_tilt(model, pattern, near, gain)
+            if not fit.chi_square[0] <= self.first_good:
+                other = self.fit(model, pattern[None], near[None], gain, STARTS)
+                if np.isfinite(other.values).all():
+                    other = merge_fits(
+                        other, self._from_tilt(model, pattern, other.values[0], gain), ONE
+                    )
+                fit = merge_fits(fit, other, ONE)
             chi_square = float(fit.chi_square[0])
             if not np.isfinite(chi_square):
                 break
             matrix = model.matrices(fit.values)[0]
             if best is None or chi_square < best.chi_square:
-                best = Solution(key, fit.values[0], chi_square, matrix, float(fit.amplitude[0]))
+                electrons = float(fit.amplitude[0]) / gain
+                best = Solution(key, fit.values[0], chi_square, matrix, electrons)
             if not fit.at_border[0]:
                 break
         return best
+
+    def _from_tilt(self, model: GrainModel, pattern: Float, near: Float, gain: float) -> PatternFit:
+        """The best fit from a tilt and all thicknesses: a bright sum has a minimum every few nm."""
+        thickness = np.arange(model.low[2], model.high[2] + RUNG / 2, RUNG)
+        start = np.repeat(near[None], len(thickness), axis=0)
+        start[:, 2] = thickness
+        fits = model.fit(np.repeat(pattern[None], len(start), 0), start, self.optics, gain)
+        best = int(np.argmin(np.nan_to_num(fits.chi_square, nan=np.inf)))
+        return PatternFit(*(field[[best]] for field in fits))
 
     def refine_solution(self, pattern: Float, solution: Solution, gain: float) -> Solution:
         """A solution fitted again, with other optics than before."""
@@ -249,7 +272,7 @@ class Solver:
             fit.values[0],
             float(fit.chi_square[0]),
             matrix,
-            float(fit.amplitude[0]),
+            float(fit.amplitude[0]) / gain,
         )
 
     def fit(
@@ -307,7 +330,7 @@ class Solver:
 
     def explains(self, solution: Solution | None) -> bool:
         """Whether a solution is one."""
-        return solution is not None and solution.chi_square <= self.good
+        return solution is not None and solution.excess <= self.good - 1
 
     @property
     def first_good(self) -> float:
@@ -315,7 +338,13 @@ class Solver:
         return 1 + FIRST_GOOD * (self.good - 1)
 
 
+BRIGHT, FAINT = 5e5, 0.1
+"""Electrons of a bright pattern, and the share of them that counts for fainter ones at least."""
 FIRST_GOOD = 0.05
+"""Share of the way from 1 to what counts as explained."""
+RUNG = 1.25
+"""nm between starts."""
+ONE = np.zeros(1, dtype=np.int64)
 RIVAL = 0.02
 """Candidates whose score is that close to the best are tried though another explains a pattern:
 crystals in twin orientation share most of their disks."""

@@ -28,10 +28,10 @@ SPREADS, LEAST, MOST = 3.5, 1.1, 1.25
 within these factors. Hundreds of pixels make chi-square sharp: patterns of two crystals that one
 of them explains by chance lie just beyond the others."""
 UNSURE = 1.07
-SUPPORTED = (2.0, 4.0)
-"""Reduced chi-square that a segment's sum may have if its points are to be precise, or twice the
-median of the segments between the two. A sum has many times the counts of a point, and shows what
-a single pattern is too noisy to show."""
+SUPPORTED = (1.0, 3.0)
+"""Excess of chi-square that a segment's sum may have if its points are to be precise, or twice
+that of the other segments between the two. A sum has many times the counts of a point, and shows
+what a single pattern is too noisy to show."""
 MODEL_SIGMA = (0.0025, 0.0025, 0.0)
 """Degrees added in quadrature to σ of tilt x, tilt y and in-plane angle for what the simulation
 leaves out. Measured with a cut-off of 3 Å⁻¹, whose neglected beams shift the tilt of a sub-grain
@@ -73,10 +73,10 @@ def _bright(fits: PointFits, limit: float) -> NDArray[np.bool_]:
 
 def supported(fits: PointFits, solutions: list[Solution | None]) -> NDArray[np.bool_]:
     """Points whose answer comes from a segment whose sum it explains as well."""
-    chi_square = np.array([np.inf if s is None else s.chi_square for s in solutions] + [np.inf])
-    found = chi_square[np.isfinite(chi_square)]
+    excess = np.array([np.inf if s is None else s.excess for s in solutions] + [np.inf])
+    found = excess[np.isfinite(excess)]
     limit = np.clip(2 * np.median(found), *SUPPORTED) if found.size else SUPPORTED[0]
-    return chi_square[fits.source] <= limit
+    return excess[fits.source] <= limit
 
 
 DIMMEST = 0.3

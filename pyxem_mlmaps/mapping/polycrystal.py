@@ -29,7 +29,6 @@ from pyxem_mlmaps.mapping.grain_points import (
 from pyxem_mlmaps.mapping.grain_result import explained_limit, to_crystal_map, unsure_limit
 from pyxem_mlmaps.mapping.segment_solving import SegmentPatterns, solve_segments
 from pyxem_mlmaps.mapping.segments import (
-    TOGETHER,
     Segments,
     binned_roots,
     representatives,
@@ -220,8 +219,8 @@ def _segments(scan: Any, bars: dict[str, Any]) -> Segments:
 
 
 def _points_of(segments: Segments) -> NDArray[np.int64]:
-    """(n, 9) points of the segments that are solved, the largest ones."""
-    points = representatives(segments.labels, TOGETHER)
+    """(n, m) points of the segments that are solved, the largest ones."""
+    points = representatives(segments.labels, segments.together, segments.rough)
     if len(points) > MOST_SEGMENTS:
         size = int(np.sum(segments.labels == MOST_SEGMENTS))
         warnings.warn(

@@ -19,7 +19,7 @@ from pyxem_mlmaps.mapping.grain_camera import measure_optics
 from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver, angle_between, better_of
 from pyxem_mlmaps.mapping.grain_result import DIMMEST
 from pyxem_mlmaps.mapping.mixtures import adjacent, mixture_of
-from pyxem_mlmaps.mapping.segments import TOGETHER
+from pyxem_mlmaps.mapping.segments import FEWEST
 from pyxem_mlmaps.mapping.template_match import Candidates
 
 __all__ = ["SegmentPatterns", "solve_segments"]
@@ -41,7 +41,7 @@ AROUND = 3
 
 
 class SegmentPatterns(NamedTuple):
-    """``sums`` (n, ky, kx) summed patterns of segments; ``points`` (n, 9) their scan points, flat;
+    """``sums`` (n, ky, kx) summed patterns of segments; ``points`` (n, m) their scan points, flat;
     ``sizes`` (n,) points of each segment; ``candidates`` of each; ``gain`` counts for an
     electron."""
 
@@ -108,7 +108,7 @@ def solve_segments(
                 solver, batch, solutions, first, poor, places, num_workers
             )
             poor = np.array([not solver.explains(s) for s in solutions[first:]], dtype=bool)
-            small = ~large & poor & ~mixed & (batch.sizes >= TOGETHER)
+            small = ~large & poor & ~mixed & (batch.sizes >= FEWEST)
             bar(int((~large & ~mixed & ~small).sum()))
             found = _in_waves(solver, batch, small, num_workers, bar)
             solutions[first:] = [
@@ -204,10 +204,10 @@ def _from_others(
                 break
         tasks.append((_best_of, solver, batch.sums[n], kept, batch.gain))
     result = list(mine)
-    amplitude = np.median([solutions[n].amplitude for n in good]) if good else 0.0
+    electrons = np.median([solutions[n].electrons for n in good]) if good else 0.0
     for n, solution in zip(poor, compute_here(tasks, num_workers), strict=True):
-        dimmest = DIMMEST * amplitude * len(np.unique(batch.points[n])) / TOGETHER
-        if solution is not None and solution.amplitude > dimmest:
+        dimmest = DIMMEST * electrons * len(np.unique(batch.points[n])) / batch.points.shape[1]
+        if solution is not None and solution.electrons > dimmest:
             result[n] = solver.preferred(result[n], solution)
     return result
 

@@ -18,24 +18,37 @@ Float = NDArray[np.floating]
 
 BINS = 12
 """Bins along each side of the detector, at most."""
-TOGETHER = 9
-"""Patterns next to each other that are summed to find the orientation of a segment."""
+ELECTRONS = 6e5
+"""Electrons on the detector that tell an orientation: so many patterns next to each other are
+summed for each segment."""
+FEWEST, MOST = 9, 64
+"""Patterns that are summed, whatever their electrons. Few, since tilt and thickness vary."""
+QUIET = 1.07
+"""Roughness relative to the smoothest place of a segment that is noise alone."""
 STRENGTH = 6.0
 """Standard deviations by which neighbours differ where a boundary runs between them."""
 
 
 class Segments(NamedTuple):
     """``labels`` (ny, nx) from 0, -1 for points in none; ``gain`` counts for one electron;
-    ``usable`` (ny, nx) patterns without bad pixels."""
+    ``usable`` (ny, nx) patterns without bad pixels; ``electrons`` in a pattern, the median;
+    ``rough`` (ny, nx) how much each pattern differs from those beside it, 1 is noise."""
 
     labels: NDArray[np.int64]
     gain: float
     usable: NDArray[np.bool_]
+    electrons: float
+    rough: NDArray[np.float32]
 
     @property
     def n(self) -> int:
         """How many."""
         return int(self.labels.max(initial=-1)) + 1
+
+    @property
+    def together(self) -> int:
+        """Patterns to sum for each of them."""
+        return int(np.clip(np.ceil(ELECTRONS / max(self.electrons, 1.0)), FEWEST, MOST))
 
 
 def binned_roots(patterns: NDArray) -> NDArray[np.float32]:
@@ -103,24 +116,44 @@ def segment_scan(roots: NDArray[np.float32], smallest: int = 4) -> Segments:
     large = count[order] >= min(smallest, max(count.max(initial=0), 1))
     rank[order[large]] = np.arange(large.sum())
     labels = np.where(usable, rank[label], -1)
-    return Segments(labels.reshape(ny, nx), gain, usable.reshape(ny, nx))
+    counts = np.sum(flat[labels >= 0].astype(float) ** 2, axis=1) / 4
+    electrons = float(np.median(counts)) / gain if counts.size else 0.0
+    total, pairs_of = np.zeros(ny * nx), np.zeros(ny * nx)
+    for side in pairs.T:
+        np.add.at(total, side, distance / gain)
+        np.add.at(pairs_of, side, 1)
+    rough = (total / np.maximum(pairs_of, 1)).astype(np.float32).reshape(ny, nx)
+    return Segments(labels.reshape(ny, nx), gain, usable.reshape(ny, nx), electrons, rough)
 
 
-def representatives(labels: NDArray[np.integer], n: int) -> NDArray[np.int64]:
+def representatives(
+    labels: NDArray[np.integer], n: int, rough: NDArray[np.floating] | None = None
+) -> NDArray[np.int64]:
     """(n_segment, n) flat numbers of points deep inside each segment and next to each other.
 
     Small segments repeat points. Sums of few neighbours are sharp where orientation or thickness
-    vary within a segment, and hold no boundary points.
+    vary within a segment, and hold no boundary points. Where patterns are ``rough``, as where a
+    soft boundary runs through a segment, none are taken if others can be had.
     """
-    from scipy.ndimage import distance_transform_edt, find_objects
+    from scipy.ndimage import distance_transform_edt, find_objects, uniform_filter
 
+    width = 2 * int(np.ceil(np.sqrt(n / np.pi))) + 1
     padded = np.pad(labels + 1, 1)
+    smooth = np.ones(padded.shape)
+    if rough is not None:
+        filled = np.where(np.isfinite(rough), rough, 1e3)
+        smooth = np.pad(uniform_filter(filled, width, mode="nearest"), 1)
     chosen = np.empty((labels.max(initial=-1) + 1, n), dtype=np.int64)
     for k, box in enumerate(find_objects(padded)):
+        if box is None:
+            chosen[k] = -1
+            continue
         grown = tuple(slice(s.start - 1, s.stop + 1) for s in box)
         depth = distance_transform_edt(padded[grown] == k + 1)
+        inside = depth >= min(2.0, depth.max())
+        quiet = smooth[grown] <= QUIET * smooth[grown][inside].min()
         points = np.argwhere(depth > 0)
-        middle = np.unravel_index(np.argmax(depth), depth.shape)
+        middle = np.unravel_index(np.argmax(np.where(inside & quiet, depth, 0)), depth.shape)
         near = points[np.argsort(np.sum((points - middle) ** 2, axis=1), kind="stable")]
         near = near[np.arange(n) % len(near)]
         row = near[:, 0] + grown[0].start - 1

@@ -82,7 +82,7 @@ class TestSupport:
         return fits
 
     def solutions(self, *chi_square):
-        return [None if c is None else SimpleNamespace(chi_square=c) for c in chi_square]
+        return [None if c is None else SimpleNamespace(excess=c - 1) for c in chi_square]
 
     def test_sums(self):
         """A weak scatterer in the wrong tilt: chi-square 0.9 in each pattern, 8 in the sum."""
@@ -90,8 +90,8 @@ class TestSupport:
         assert list(found) == [True, False, False, False]
 
     def test_errors_of_the_simulation_are_common(self):
-        """Where all sums have 3, that is the simulation's; 4 is too much in any case."""
-        found = supported(self.points([0, 1, 2, 3]), self.solutions(2.8, 3.0, 3.1, 6.5))
+        """Where all sums have 3, that is the simulation's; 6 is too much in any case."""
+        found = supported(self.points([0, 1, 2, 3]), self.solutions(2.8, 2.4, 3.1, 6.5))
         assert list(found) == [True, True, True, False]
         assert not supported(self.points([0]), self.solutions(9.0)).any()
 
