@@ -17,7 +17,9 @@ from pyxem_mlmaps.mapping.segments import Segments
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
 
-__all__ = ["explained_limit", "to_crystal_map", "unsure_limit"]
+    from pyxem_mlmaps.mapping.grain_rounds import Rounds
+
+__all__ = ["BRIGHTNESS", "explained_limit", "is_explained", "to_crystal_map", "unsure_limit"]
 
 Float = NDArray[np.floating]
 
@@ -39,36 +41,51 @@ as a whole, by 0.0018° RMS and up to 0.005° between two simulations that diffe
 (``benchmarks/README.md``)."""
 
 
-def explained_limit(fits: PointFits) -> float:
-    """Reduced chi-square that points of good segments stay below."""
-    low, typical = _typical(fits)
+def explained_limit(fits: PointFits, sure: NDArray[np.integer]) -> float:
+    """Reduced chi-square that points of good segments stay below.
+
+    Parameters
+    ----------
+    fits
+        Of all points.
+    sure
+        Numbers of the points whose sums are explained.
+    """
+    low, typical = _typical(fits, sure)
     limit = np.clip(typical + SPREADS * (typical - low), LEAST * typical, MOST * typical)
     return float(min(limit, HIGHEST))
 
 
-def unsure_limit(fits: PointFits) -> float:
+def unsure_limit(fits: PointFits, sure: NDArray[np.integer]) -> float:
     """Reduced chi-square beyond which a point's neighbours are asked, though it counts as
     explained: wrong minima lie just above what is typical."""
-    return min(UNSURE * _typical(fits)[1], explained_limit(fits))
+    return min(UNSURE * _typical(fits, sure)[1], explained_limit(fits, sure))
 
 
-def _typical(fits: PointFits) -> tuple[float, float]:
-    """Low and typical reduced chi-square of patterns with a crystal."""
-    finite = fits.chi_square[np.isfinite(fits.chi_square) & _bright(fits, HIGHEST)]
-    if not finite.size:
-        return 0.9, 1.0
-    low, typical = np.quantile(finite, (0.03, 0.4))
+def _typical(fits: PointFits, sure: NDArray[np.integer]) -> tuple[float, float]:
+    """Low and typical reduced chi-square of patterns that are explained."""
+    chi_square = fits.chi_square[sure]
+    chi_square = chi_square[np.isfinite(chi_square)]
+    if not chi_square.size:
+        return 0.95, 1.0
+    low, typical = np.quantile(chi_square, (0.03, 0.5))
     return float(low), float(typical)
 
 
-def _bright(fits: PointFits, limit: float) -> NDArray[np.bool_]:
-    """Points whose crystal takes a beam as bright as that of the others: not so in a vacuum, where
-    any crystal explains nothing."""
-    good = (fits.chi_square <= limit) & (fits.chi_square > 0.1)
-    if not good.any():
-        return np.zeros(len(fits.chi_square), dtype=bool)
+def is_explained(
+    fits: PointFits, limit: float, sure: NDArray[np.integer], brightness: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Points that a crystal explains, in a beam that is as bright as that of the ``sure`` points:
+    a faint pattern of another crystal may explain much, and any crystal explains a vacuum."""
+    found = (fits.chi_square <= limit) & (fits.model >= 0) & ~fits.at_border
+    reference = fits.amplitude[sure]
+    if not np.isfinite(reference).any():
+        reference = fits.amplitude[found & (fits.chi_square > 0.1)]
+    if not np.isfinite(reference).any():
+        return np.zeros(len(found), dtype=bool)
     with np.errstate(invalid="ignore"):
-        return fits.amplitude > DIMMEST * np.nanmedian(fits.amplitude[good])
+        relative = fits.amplitude / np.nanmedian(reference)
+    return found & (relative > brightness[0]) & (relative < brightness[1])
 
 
 def supported(fits: PointFits, solutions: list[Solution | None]) -> NDArray[np.bool_]:
@@ -80,28 +97,29 @@ def supported(fits: PointFits, solutions: list[Solution | None]) -> NDArray[np.b
 
 
 DIMMEST = 0.3
+"""Brightness, relative to the others, of a crystal that is there at all."""
+BRIGHTNESS = (0.7, 1.5)
+"""The same of one that is precise: thickness and absorption are in the model, so the beam is the
+same everywhere, but for contamination and for what the simulation does not know of absorption."""
 
 
 def to_crystal_map(
     signal: Any,
-    solver: Solver,
-    fits: PointFits,
-    limit: float,
-    segments: Segments,
-    solutions: list[Solution | None],
+    found: Rounds,
     known: CoarseMap | None,
     grain_angle: float,
     subgrain_angle: float,
 ) -> CrystalMap:
     """Build the map, label grains and sub-grains, and warn of what is missing."""
+    solver, fits, limit = found.solver, found.fits, found.limit
+    segments, solutions = found.segments, found.solutions
     shape = segments.labels.shape
     n = segments.labels.size
-    bright = _bright(fits, limit)
-    explained = (fits.chi_square <= limit) & (fits.model >= 0) & ~fits.at_border & bright
-    explained &= supported(fits, solutions)
+    explained = is_explained(fits, limit, found.sure, BRIGHTNESS) & supported(fits, solutions)
+    there = is_explained(fits, 4 * limit, found.sure, (DIMMEST, np.inf))
     matrix, phase = _coarse(segments, solutions, known)
     phase[~segments.usable.ravel()] = -1
-    fallback = (phase < 0) & (fits.model >= 0) & (fits.chi_square <= 4 * limit) & bright
+    fallback = (phase < 0) & there
     turn = np.zeros(n)
     for number, key in enumerate(fits.keys):
         rows = np.flatnonzero((explained | fallback) & (fits.model == number))

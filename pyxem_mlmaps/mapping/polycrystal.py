@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,25 +15,14 @@ from pyxem_mlmaps._checks import check_numbers
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps.mapping.blocks import check_signal
 from pyxem_mlmaps.mapping.grain_camera import find_camera
-from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver
+from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_coarse import coarse_candidates, read_coarse
 from pyxem_mlmaps.mapping.grain_models import GrainModels
-from pyxem_mlmaps.mapping.grain_points import (
-    PointFits,
-    Starts,
-    across_borders,
-    blocks_of,
-    fit_points,
-    neighbour_starts,
-)
-from pyxem_mlmaps.mapping.grain_result import explained_limit, to_crystal_map, unsure_limit
-from pyxem_mlmaps.mapping.segment_solving import SegmentPatterns, solve_segments
-from pyxem_mlmaps.mapping.segments import (
-    Segments,
-    binned_roots,
-    representatives,
-    segment_scan,
-)
+from pyxem_mlmaps.mapping.grain_points import blocks_of
+from pyxem_mlmaps.mapping.grain_result import to_crystal_map
+from pyxem_mlmaps.mapping.grain_rounds import BATCH, Rounds, points_of, sums_of
+from pyxem_mlmaps.mapping.segments import Segments, binned_roots, segment_scan
+from pyxem_mlmaps.mapping.template_match import Candidates
 from pyxem_mlmaps.simulation.crystal import Crystal, as_crystal
 from pyxem_mlmaps.simulation.library_cache import LibraryCache
 from pyxem_mlmaps.simulation.orientation_nodes import proper_operations
@@ -46,10 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["map_polycrystal"]
 
 Float = NDArray[np.floating]
-
-MOST_SEGMENTS = 1000
-BATCH = 64
-PASSES = 4
 
 
 def map_polycrystal(
@@ -164,8 +149,8 @@ def map_polycrystal(
     bars = {"show_progressbar": show_progressbar, "num_workers": num_workers}
 
     segments = _segments(scan, bars)
-    points = _points_of(segments)
-    first = _sums(scan, points[:BATCH], bars)
+    points = points_of(segments)
+    first = sums_of(scan, points[:BATCH], bars)
     camera, optics_ = find_camera(signal, beam, first, origin, optics)
     operations = [proper_operations(c.phase) for c in crystals]
     corner = np.array(scan.data.shape[2:]) / np.sqrt(2)
@@ -177,27 +162,16 @@ def map_polycrystal(
         LibraryCache(None if cache is None else Path(cache), cache_size),
         options=dict(simulation or {}),
     )
+
+    def candidates(sums: Float, middle: NDArray[np.int64]) -> list[Candidates]:
+        return coarse_candidates(
+            sums, known, middle, crystals, beam, camera, segments.gain, template_step
+        )
+
     solver = Solver(models, operations, camera, optics_)
-
-    sizes = np.bincount(segments.labels[segments.labels >= 0], minlength=len(points))
-
-    def batches() -> Iterator[SegmentPatterns]:
-        for start in range(0, len(points), BATCH):
-            part = slice(start, start + BATCH)
-            sums = first if start == 0 else _sums(scan, points[part], bars)
-            candidates = coarse_candidates(
-                sums, known, points[part, 0], crystals, beam, camera, segments.gain, template_step
-            )
-            yield SegmentPatterns(sums, points[part], sizes[part], candidates, segments.gain)
-
-    solver, solutions = solve_segments(
-        solver, batches(), len(points), segments.labels, isinstance(optics, str), **bars
-    )
-    fits, limit = _fit_all(scan, solver, segments, solutions, bars)
-    xmap = to_crystal_map(
-        signal, solver, fits, limit, segments, solutions, known, grain_angle, subgrain_angle
-    )
-    return xmap
+    rounds = Rounds(scan, solver, segments, candidates, bars)
+    rounds.run(points, first, isinstance(optics, str))
+    return to_crystal_map(signal, rounds, known, grain_angle, subgrain_angle)
 
 
 def _segments(scan: Any, bars: dict[str, Any]) -> Segments:
@@ -218,80 +192,9 @@ def _segments(scan: Any, bars: dict[str, Any]) -> Segments:
     return segment_scan(roots)
 
 
-def _points_of(segments: Segments) -> NDArray[np.int64]:
-    """(n, m) points of the segments that are solved, the largest ones."""
-    points = representatives(segments.labels, segments.together, segments.rough)
-    if len(points) > MOST_SEGMENTS:
-        size = int(np.sum(segments.labels == MOST_SEGMENTS))
-        warnings.warn(
-            f"the scan has {len(points)} pieces of one orientation; the {MOST_SEGMENTS} largest "
-            f"are solved, the others (of at most {size} points) only if a neighbour's orientation "
-            "explains them. Map it in parts (s.inav) to have them all.",
-            stacklevel=4,
-        )
-    return points[:MOST_SEGMENTS]
-
-
 def _block_roots(block: NDArray) -> NDArray[np.float32]:
     block = np.asarray(block)
     return binned_roots(block.reshape(-1, *block.shape[2:])).reshape(*block.shape[:2], -1)
-
-
-def _sums(scan: Any, points: NDArray[np.int64], bars: dict[str, Any]) -> Float:
-    """(n_segment, ky, kx) sums of the points of each segment; every point counts once."""
-    wanted, inverse = np.unique(points, return_inverse=True)
-    y, x = np.divmod(wanted, scan.data.shape[1])
-    if hasattr(scan.data, "dask"):
-        (patterns,) = compute(scan.data.vindex[y, x], text="Reading segments", **bars)
-    else:
-        patterns = scan.data[y, x]
-    patterns = np.asarray(patterns, dtype=np.float64)
-    inverse = inverse.reshape(points.shape)
-    return (
-        np.stack([patterns[np.unique(row)].sum(axis=0) for row in inverse])
-        if len(points)
-        else np.empty((0, *scan.data.shape[2:]))
-    )
-
-
-def _fit_all(
-    scan: Any,
-    solver: Solver,
-    segments: Segments,
-    solutions: list[Solution | None],
-    bars: dict[str, Any],
-) -> tuple[PointFits, float]:
-    """All points with their segment's model, then what is not explained with its neighbours'."""
-    shape = segments.labels.shape
-    fits = PointFits.empty(segments.labels.size)
-    label = segments.labels.ravel()
-    solved = np.array([s is not None for s in solutions] + [False], dtype=bool)
-    inside = (label >= 0) & (label < len(solutions))
-    points = np.flatnonzero(inside & solved[np.where(inside, label, -1)])
-    source = label[points]
-    numbers = [-1 if s is None else fits.number(s.key) for s in solutions]
-    starts = Starts.of(
-        points,
-        [numbers[n] for n in source],
-        source,
-        [solutions[n].values for n in source],
-        True,
-    )
-    fit_points(scan, solver, fits, starts, segments.gain, text="Fitting points", **bars)
-    limit, unsure = explained_limit(fits), unsure_limit(fits)
-    readable = segments.usable.ravel()
-    new = np.ones(len(readable), dtype=bool)
-    for turn in range(PASSES):
-        poor = (~(fits.chi_square <= unsure) | fits.at_border) & readable
-        around = neighbour_starts(fits, shape, poor.reshape(shape), new.reshape(shape))
-        starts = across_borders(fits, solver) + around
-        before = fits.chi_square.copy()
-        text = f"Unexplained points, pass {turn + 1}"
-        fit_points(scan, solver, fits, starts, segments.gain, text=text, **bars)
-        new = fits.chi_square < before * 0.999
-        if not new.any():
-            break
-    return fits, limit
 
 
 def _as_two_axes(signal: Any) -> Any:

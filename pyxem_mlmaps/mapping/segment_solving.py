@@ -60,10 +60,10 @@ def solve_segments(
     measure: bool,
     show_progressbar: bool | None,
     num_workers: int | None,
-) -> tuple[Solver, list[Solution | None]]:
-    """Solutions of all segments, and the solver with the optics that were measured on the way.
-
-    A sum of its neighbours gets the solution of the one with the largest share.
+) -> tuple[Solver, list[Solution | None], set[int]]:
+    """The solver with the optics that were measured on the way, solutions of all segments, and
+    which of them are sums of their neighbours: they get the solution of the one with the largest
+    share.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def solve_segments(
             ]
     for part, main in parts.main.items():
         solutions[part] = solutions[main]
-    return solver, solutions
+    return solver, solutions, set(parts.main)
 
 
 class _Mixtures:

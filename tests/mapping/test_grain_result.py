@@ -29,6 +29,9 @@ def fits_of(chi_square, amplitude=1e5):
     return fits
 
 
+SURE = np.arange(60)
+
+
 def noise(n, level=1.0, seed=0):
     """Reduced chi-squares of patterns that are explained."""
     return level * np.random.default_rng(seed).chisquare(PIXELS, n) / PIXELS
@@ -39,7 +42,7 @@ class TestLimit:
     def test_keeps_what_is_noise(self, level):
         """Nearly all explained patterns, whatever the gain or a common error of simulation."""
         chi_square = noise(2000, level)
-        limit = explained_limit(fits_of(chi_square))
+        limit = explained_limit(fits_of(chi_square), SURE)
         assert (chi_square <= limit).mean() > 0.999
         assert LEAST * 0.95 < limit / level < MOST
 
@@ -47,30 +50,30 @@ class TestLimit:
     def test_leaves_out_chance(self, level):
         """A fifth of boundary patterns, whose chi-square is a quarter larger, does not move it."""
         good, mixed = noise(1600, level), noise(400, 1.25 * level, 1)
-        limit = explained_limit(fits_of(np.concatenate([good, mixed])))
+        limit = explained_limit(fits_of(np.concatenate([good, mixed])), SURE)
         assert (good <= limit).mean() > 0.99
         assert (mixed <= limit).mean() < 0.03
 
     def test_nothing_is_explained(self):
         """Patterns of another crystal all look alike, and none is explained."""
         chi_square = noise(500, 8.0)
-        assert not (chi_square <= explained_limit(fits_of(chi_square))).any()
+        assert not (chi_square <= explained_limit(fits_of(chi_square), SURE)).any()
 
     def test_vacuum_does_not_count(self):
         """Half of the scan without a crystal, fitted by faint patterns of any."""
         chi_square = np.concatenate([noise(500), noise(500, 0.5, 1)])
         amplitude = np.repeat([1e5, 1e2], 500)
-        with_vacuum = explained_limit(fits_of(chi_square, amplitude))
-        alone = explained_limit(fits_of(chi_square[:500]))
+        with_vacuum = explained_limit(fits_of(chi_square, amplitude), SURE)
+        alone = explained_limit(fits_of(chi_square[:500]), SURE)
         assert with_vacuum == pytest.approx(alone, rel=0.05)
 
     def test_no_fits(self):
         fits = PointFits.empty(5)
-        assert 1 < unsure_limit(fits) <= explained_limit(fits) < HIGHEST
+        assert 1 < unsure_limit(fits, SURE) <= explained_limit(fits, SURE) < HIGHEST
 
     def test_unsure_are_fewer_than_unexplained(self):
         fits = fits_of(noise(2000))
-        assert unsure_limit(fits) <= explained_limit(fits)
+        assert unsure_limit(fits, SURE) <= explained_limit(fits, SURE)
 
 
 class TestSupport:
