@@ -23,6 +23,9 @@ ELECTRONS = 6e5
 summed for each segment."""
 FEWEST, MOST = 9, 64
 """Patterns that are summed, whatever their electrons. Few, since tilt and thickness vary."""
+LAG = 3
+"""Points between patterns that are compared to tell where the scan is smooth: soft boundaries show
+over several points only."""
 QUIET = 1.07
 """Roughness relative to the smoothest place of a segment that is noise alone."""
 STRENGTH = 6.0
@@ -32,7 +35,7 @@ STRENGTH = 6.0
 class Segments(NamedTuple):
     """``labels`` (ny, nx) from 0, -1 for points in none; ``gain`` counts for one electron;
     ``usable`` (ny, nx) patterns without bad pixels; ``electrons`` in a pattern, the median;
-    ``rough`` (ny, nx) how much each pattern differs from those beside it, 1 is noise."""
+    ``rough`` (ny, nx) how much each pattern differs from those nearby, 1 is noise."""
 
     labels: NDArray[np.int64]
     gain: float
@@ -118,12 +121,26 @@ def segment_scan(roots: NDArray[np.float32], smallest: int = 4) -> Segments:
     labels = np.where(usable, rank[label], -1)
     counts = np.sum(flat[labels >= 0].astype(float) ** 2, axis=1) / 4
     electrons = float(np.median(counts)) / gain if counts.size else 0.0
-    total, pairs_of = np.zeros(ny * nx), np.zeros(ny * nx)
-    for side in pairs.T:
-        np.add.at(total, side, distance / gain)
-        np.add.at(pairs_of, side, 1)
-    rough = (total / np.maximum(pairs_of, 1)).astype(np.float32).reshape(ny, nx)
+    rough = _roughness(roots, gain)
     return Segments(labels.reshape(ny, nx), gain, usable.reshape(ny, nx), electrons, rough)
+
+
+def _roughness(roots: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+    """(ny, nx) mean distance of each pattern from those ``LAG`` points away, 1 is noise."""
+    total, count = np.zeros(roots.shape[:2]), np.zeros(roots.shape[:2])
+    for axis in (0, 1):
+        lag = min(LAG, roots.shape[axis] - 1)
+        if lag < 1:
+            continue
+        first, second = [np.s_[:-lag], np.s_[lag:]]
+        for row in range(roots.shape[1 - axis]):  # line by line: the roots are large
+            line = np.take(roots, row, axis=1 - axis)
+            apart = np.sum((line[first] - line[second]) ** 2, axis=1) / (2 * gain * line.shape[1])
+            here = (slice(None), row) if axis == 0 else (row, slice(None))
+            for part in (first, second):
+                total[here][part] += apart
+                count[here][part] += 1
+    return (total / np.maximum(count, 1)).astype(np.float32)
 
 
 def representatives(
