@@ -118,15 +118,16 @@ class Solver:
             Candidates that are tried.
         """
         best: Solution | None = None
+        lowest = np.inf
         number = min(len(candidates.score), most)
         close = [k for k in range(number) if candidates.score[k] >= candidates.score[0] - RIVAL]
         others = [[k] for k in range(number) if k not in close]
         for group in [close, *others]:
             phases = [int(candidates.phase[k]) for k in group]
             matrices = [candidates.matrix[k] for k in group]
-            found = self._try_all(pattern, phases, matrices, gain, shared)
+            found, lowest = self._try_all(pattern, phases, matrices, gain, shared, best, lowest)
             best = self.preferred(best, found)
-            if self.explains(best):
+            if self.settled(best):
                 break
         return best
 
@@ -139,7 +140,7 @@ class Solver:
         shared: Sequence[ModelKey] = (),
     ) -> Solution | None:
         """The orientation within two degrees of another one that explains a pattern best."""
-        return self._try_all(pattern, [phase], [matrix], gain, shared)
+        return self._try_all(pattern, [phase], [matrix], gain, shared)[0]
 
     def _try_all(
         self,
@@ -148,8 +149,14 @@ class Solver:
         matrices: Sequence[Float],
         gain: float,
         shared: Sequence[ModelKey],
-    ) -> Solution | None:
-        """The best of candidates that compete, with shared models, then with their own."""
+        rival: Solution | None = None,
+        lowest: float = np.inf,
+    ) -> tuple[Solution | None, float]:
+        """The best of candidates that compete, with shared models, then with their own; and the
+        lowest chi-square of a place so far.
+
+        ``rival`` has been found before: only places that may explain more are looked at then.
+        """
         own = [self.key_of(p, m, WIDE)[0] for p, m in zip(phases, matrices, strict=True)]
         lent = [self._lent(m, key, shared) for m, key in zip(matrices, own, strict=True)]
         best: Solution | None = None
@@ -159,10 +166,11 @@ class Solver:
                 for m, key in zip(matrices, keys, strict=True)
                 for place in self._places(pattern, m, key, gain)
             ]
-            best = better_of(best, self._best_of(pattern, places, gain))
-            if self.explains(best):
+            lowest = min([lowest, *(place.chi_square for place in places)])
+            best = better_of(best, self._best_of(pattern, places, gain, rival, lowest))
+            if self.settled(best):
                 break
-        return best
+        return best, lowest
 
     def _lent(self, matrix: Float, own: ModelKey, shared: Sequence[ModelKey]) -> ModelKey:
         """The nearest of the shared models that holds an orientation, or its own."""
@@ -177,16 +185,23 @@ class Solver:
         angle, key = min(near, default=(np.inf, own))
         return key if angle < LENT else own
 
-    def _best_of(self, pattern: Float, places: list[_Place], gain: float) -> Solution | None:
-        """Precise answers of places, the likeliest first, until one explains the pattern."""
+    def _best_of(
+        self,
+        pattern: Float,
+        places: list[_Place],
+        gain: float,
+        rival: Solution | None,
+        lowest: float,
+    ) -> Solution | None:
+        """Precise answers of places, the likeliest first, until one is beyond doubt."""
         best: Solution | None = None
         places = sorted(places, key=lambda place: place.chi_square)[:MOST_PLACES]
         for place in places:
-            explained = self.explains(best)
-            if place.chi_square > (SURE if explained else HOPELESS) * places[0].chi_square:
+            explained = self.explains(better_of(best, rival))
+            if place.chi_square > (SURE if explained else HOPELESS) * lowest:
                 break
-            far = place.chi_square > SURE_TILT * places[0].chi_square
-            if explained and far and _same_tilts(best, place):
+            far = place.chi_square > SURE_TILT * lowest
+            if self.settled(best) and far and _same_tilts(best, place):
                 continue
             found = self.refine(pattern, place.key.phase, place.matrix, self.camera.origin, gain)
             best = better_of(best, found)
@@ -332,6 +347,10 @@ class Solver:
         """Whether a solution is one."""
         return solution is not None and solution.excess <= self.good - 1
 
+    def settled(self, solution: Solution | None) -> bool:
+        """Whether no other need be looked for: a weak scatterer is explained by several."""
+        return solution is not None and solution.excess <= SETTLED * (self.good - 1)
+
     @property
     def first_good(self) -> float:
         """Chi-square at which no other start is tried: well below what counts as explained."""
@@ -340,6 +359,8 @@ class Solver:
 
 BRIGHT, FAINT = 5e5, 0.1
 """Electrons of a bright pattern, and the share of them that counts for fainter ones at least."""
+SETTLED = 0.2
+"""Share of the excess of what counts as explained, below which an answer is beyond doubt."""
 FIRST_GOOD = 0.05
 """Share of the way from 1 to what counts as explained."""
 RUNG = 1.25

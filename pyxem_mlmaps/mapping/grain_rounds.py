@@ -88,7 +88,8 @@ class Rounds:
         measure
             Whether to measure the optics.
         """
-        labels = self.segments.labels
+        labels = np.where(self.segments.labels < len(points), self.segments.labels, -1)
+        self.segments = self.segments._replace(labels=labels)
         for turn in range(ROUNDS):
             self._solve(labels, points, first if turn == 0 else None, measure and turn == 0)
             self._fit(labels)

@@ -98,7 +98,7 @@ def solve_segments(
                     s if s is None else solver.refine_solution(p, s, batch.gain)
                     for p, s in zip(batch.sums, begun, strict=True)
                 ]
-            open_ = large & np.array([not solver.explains(s) for s in begun], dtype=bool)
+            open_ = large & np.array([not solver.settled(s) for s in begun], dtype=bool)
             bar(int((large & ~open_).sum()))
             found = _in_waves(solver, batch, open_, num_workers, bar)
             found = [better_of(one, two) for one, two in zip(begun, found, strict=True)]

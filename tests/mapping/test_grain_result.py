@@ -68,8 +68,8 @@ class TestLimit:
         assert with_vacuum == pytest.approx(alone, rel=0.05)
 
     def test_no_fits(self):
-        fits = PointFits.empty(5)
-        assert 1 < unsure_limit(fits, SURE) <= explained_limit(fits, SURE) < HIGHEST
+        fits, none = PointFits.empty(5), np.empty(0, dtype=int)
+        assert 1 < unsure_limit(fits, none) <= explained_limit(fits, none) < HIGHEST
 
     def test_unsure_are_fewer_than_unexplained(self):
         fits = fits_of(noise(2000))

@@ -16,7 +16,7 @@ from orix.quaternion import Rotation
 
 import pyxem_mlmaps as mlmaps
 from pyxem_mlmaps import conventions, data
-from pyxem_mlmaps.mapping import polycrystal
+from pyxem_mlmaps.mapping import grain_rounds
 from pyxem_mlmaps.simulation import rocking
 from pyxem_mlmaps.simulation.orientation_nodes import proper_operations
 
@@ -434,7 +434,7 @@ class TestArguments:
 
 def test_more_pieces_than_are_solved(scan, coarse, folder, monkeypatch):
     """Hundreds of grains: the largest are solved, and it is said that the others are not."""
-    monkeypatch.setattr(polycrystal, "MOST_SEGMENTS", 1)
+    monkeypatch.setattr(grain_rounds, "MOST_SEGMENTS", 1)
     with counted_points(), pytest.warns(UserWarning, match="pieces of one orientation; the 1 larg"):
         xmap = run(scan, coarse, folder)
     assert xmap.is_indexed.all()  # the coarse map knows the rest

@@ -151,8 +151,8 @@ class TestSearch:
         centre = true[0, :2]
         group = np.flatnonzero(np.abs(true[:, :2] - centre).max(axis=1) < 0.05)
         near = self.blind(true)[group]
-        near[:, :2] = centre
-        values, _ = grain.model.search(patterns[group], near, grain.optics, 0.05, 4)
+        around = (float(centre[0]), float(centre[1]))
+        values, _ = grain.model.search(patterns[group], near, grain.optics, around, 0.05, 4)
         assert np.all(np.abs(values[..., :2] - centre) <= 0.05 + 0.025)
         found = np.abs(values[..., :2] - true[group, None, :2]).max(axis=2) < 0.026
         assert found.any(axis=1).all()
@@ -161,10 +161,8 @@ class TestSearch:
     def test_square_at_the_border(self, grain, corner):
         """Also beyond it there are templates to compare with."""
         value = np.array([[*np.clip(corner, -0.19, 0.19), 55, 0, 47.5, 47.5]])
-        near = value.copy()
-        near[:, :2] = corner
         clean = grain.render(value, noise=False)
-        values, cosine = grain.model.search(clean, near, grain.optics, 0.1, 3)
+        values, cosine = grain.model.search(clean, value, grain.optics, corner, 0.1, 3)
         assert np.isfinite(values).all() and np.all(cosine > 0.9)
         assert np.all((values[0, :, :2] >= -0.2) & (values[0, :, :2] <= 0.2))
         assert np.abs(values[0, :, :2] - value[0, :2]).max(axis=1).min() < 0.026
