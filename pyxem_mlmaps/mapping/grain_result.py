@@ -36,9 +36,9 @@ that of the other segments between the two. A sum has many times the counts of a
 what a single pattern is too noisy to show."""
 MODEL_SIGMA = (0.0025, 0.0025, 0.0)
 """Degrees added in quadrature to σ of tilt x, tilt y and in-plane angle for what the simulation
-leaves out. Measured with a cut-off of 3 Å⁻¹, whose neglected beams shift the tilt of a sub-grain
-as a whole, by 0.0018° RMS and up to 0.005° between two simulations that differ in nothing else
-(``benchmarks/README.md``)."""
+leaves out. Patterns of another simulator are off by 0.0020° and 0.0006° RMS, 0.0012° of it in
+common (``benchmarks/README.md``); with patterns of this package's own σ is too careful by a factor
+of two to three."""
 
 
 def explained_limit(fits: PointFits, sure: NDArray[np.integer]) -> float:
