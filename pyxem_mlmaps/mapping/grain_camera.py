@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver
+from pyxem_mlmaps.mapping.grain_candidates import Solver
+from pyxem_mlmaps.mapping.grain_solution import Solution
 from pyxem_mlmaps.mapping.spot_patterns import find_spots
 from pyxem_mlmaps.mapping.template_match import Camera
 from pyxem_mlmaps.models.pattern_fit import Optics

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps.mapping.grain_models import FINE, WIDE, GrainModels, ModelKey
+from pyxem_mlmaps.mapping.grain_solution import Solution, angle_between, better_of, merge_fits
 from pyxem_mlmaps.mapping.template_match import Camera, Candidates
 from pyxem_mlmaps.models.grain import GrainModel
 from pyxem_mlmaps.models.pattern_fit import Optics, PatternFit
 from pyxem_mlmaps.simulation.orientation_nodes import canonical, node_of, relative_to_node
 
-__all__ = ["Solution", "Solver", "angle_between", "better_of", "merge_fits"]
+__all__ = ["Solver"]
 
 Float = NDArray[np.floating]
 
@@ -28,23 +29,6 @@ STARTS = 10
 """Answers of a search that are fitted."""
 MOVES = 3
 """Times that an answer at the border of its library is taken to the next node."""
-
-
-class Solution(NamedTuple):
-    """One explained pattern: its model, (6,) values, reduced chi-square (1 is noise), matrix, and
-    the electrons of the incident beam that it asks for."""
-
-    key: ModelKey
-    values: Float
-    chi_square: float
-    matrix: Float
-    electrons: float
-
-    @property
-    def excess(self) -> float:
-        """Chi-square above that of noise, as it would be for a bright pattern: an error of the
-        model shows in proportion to the electrons."""
-        return (self.chi_square - 1) / float(np.clip(self.electrons / BRIGHT, FAINT, 1.0))
 
 
 class _Place(NamedTuple):
@@ -357,8 +341,6 @@ class Solver:
         return 1 + FIRST_GOOD * (self.good - 1)
 
 
-BRIGHT, FAINT = 5e5, 0.1
-"""Electrons of a bright pattern, and the share of them that counts for fainter ones at least."""
 SETTLED = 0.2
 """Share of the excess of what counts as explained, below which an answer is beyond doubt."""
 FIRST_GOOD = 0.05
@@ -391,27 +373,3 @@ def _same_tilts(one: Solution, other: _Place) -> bool:
     """Whether a place is the solution's crystal, tilted by no more than a wide library holds."""
     near = angle_between(one.matrix, other.matrix) < 2 * WIDE.tilt_range
     return one.key.phase == other.key.phase and near
-
-
-def angle_between(one: Float, other: Float) -> float:
-    """Degrees between two orientations (3, 3), without symmetry."""
-    cosine = (np.trace(one @ other.T) - 1) / 2
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-
-
-def better_of(one: Solution | None, other: Solution | None) -> Solution | None:
-    """The one that explains more."""
-    if one is None or other is None:
-        return other if one is None else one
-    return other if other.chi_square < one.chi_square else one
-
-
-def merge_fits(mine: PatternFit, other: PatternFit, rows: NDArray[np.integer]) -> PatternFit:
-    """``mine`` with the rows replaced that ``other`` (one for each of ``rows``) explains better."""
-    with np.errstate(invalid="ignore"):
-        ours = np.where(np.isfinite(mine.chi_square[rows]), mine.chi_square[rows], np.inf)
-        better = other.chi_square < ours
-    fields = [np.array(f) for f in mine]
-    for field, theirs in zip(fields, other, strict=True):
-        field[rows[better]] = theirs[better]
-    return PatternFit(*fields)

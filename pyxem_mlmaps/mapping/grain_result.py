@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps import conventions
-from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver
+from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_coarse import CoarseMap
 from pyxem_mlmaps.mapping.grain_points import PointFits
+from pyxem_mlmaps.mapping.grain_solution import Solution
 from pyxem_mlmaps.mapping.segments import Segments
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps._progress import compute
-from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver
+from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_points import (
     PointFits,
     Starts,
@@ -29,6 +29,7 @@ from pyxem_mlmaps.mapping.grain_result import (
     is_explained,
     unsure_limit,
 )
+from pyxem_mlmaps.mapping.grain_solution import Solution
 from pyxem_mlmaps.mapping.segment_solving import SegmentPatterns, solve_segments
 from pyxem_mlmaps.mapping.segments import FEWEST, Segments, representatives
 from pyxem_mlmaps.mapping.template_match import Candidates

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps._progress import compute_here, progress_bar
 from pyxem_mlmaps.mapping.grain_camera import measure_optics
-from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver, angle_between, better_of
+from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_result import DIMMEST
+from pyxem_mlmaps.mapping.grain_solution import Solution, angle_between, better_of
 from pyxem_mlmaps.mapping.mixtures import adjacent, mixture_of
 from pyxem_mlmaps.mapping.segments import FEWEST
 from pyxem_mlmaps.mapping.template_match import Candidates

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pyxem_mlmaps.mapping.grain_candidates import Solution, Solver
+from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_rounds import Rounds, sums_of
+from pyxem_mlmaps.mapping.grain_solution import Solution
 from pyxem_mlmaps.mapping.segments import Segments
 
 SHAPE = (20, 24)
