@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps._progress import compute
+from pyxem_mlmaps._progress import compute, compute_here
 from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_points import (
     PointFits,
@@ -42,6 +42,7 @@ Labels = NDArray[np.int64]
 MOST_SEGMENTS = 1000
 BATCH = 64
 ROUNDS = 3
+SHARP = 4
 PASSES = 4
 
 
@@ -128,12 +129,40 @@ class Rounds:
         self.solver, solutions, mixed = solve_segments(
             self.solver, batches(), len(points), own, measure, **self.bars
         )
+        solutions = self._sharper(solutions, mixed, points)
         for row, solution in enumerate(solutions):
             if self.solver.explains(solution) and row not in mixed:
                 self._sure.append(np.unique(points[row]))
             else:
                 self._closed.add(number + row)
         self.solutions += solutions
+
+    def _sharper(
+        self, solutions: list[Solution | None], mixed: set[int], points: NDArray[np.int64]
+    ) -> list[Solution | None]:
+        """Solutions of sums of ``SHARP`` points where those of more are not explained: thickness
+        may vary too much over them."""
+        poor = [
+            row
+            for row, s in enumerate(solutions)
+            if s is not None and not self.solver.explains(s) and row not in mixed
+        ]
+        few = points[poor][:, :SHARP]
+        sums = sums_of(self.scan, few, self.bars)
+        if not len(few):
+            return solutions
+        shared = self.solver.models.wide_keys()
+        candidates, gain = self.candidates(sums, few[:, 0]), self.segments.gain
+        tasks = [
+            (self.solver.solve, pattern, each, gain, shared)
+            for pattern, each in zip(sums, candidates, strict=True)
+        ]
+        better = list(solutions)
+        found = compute_here(tasks, self.bars.get("num_workers"))
+        for row, solution in zip(poor, found, strict=True):
+            if solution is not None and solution.excess < solutions[row].excess:
+                better[row] = solution
+        return better
 
     def _fit(self, labels: Labels) -> None:
         """Points with their segment's model, then what is not explained with its neighbours'."""

@@ -23,6 +23,8 @@ ELECTRONS = 6e5
 summed for each segment."""
 FEWEST, MOST = 9, 64
 """Patterns that are summed, whatever their electrons. Few, since tilt and thickness vary."""
+PART = 8
+"""Part of a segment, one in so many points, that is summed at most."""
 LAG = 3
 """Points between patterns that are compared to tell where the scan is smooth: soft boundaries show
 over several points only."""
@@ -172,7 +174,8 @@ def representatives(
         points = np.argwhere(depth > 0)
         middle = np.unravel_index(np.argmax(np.where(inside & quiet, depth, 0)), depth.shape)
         near = points[np.argsort(np.sum((points - middle) ** 2, axis=1), kind="stable")]
-        near = near[np.arange(n) % len(near)]
+        most = min(max(FEWEST, len(near) // PART), len(near))
+        near = near[np.arange(n) % most]
         row = near[:, 0] + grown[0].start - 1
         column = near[:, 1] + grown[1].start - 1
         chosen[k] = row * labels.shape[1] + column
