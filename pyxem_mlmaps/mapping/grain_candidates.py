@@ -237,13 +237,11 @@ class Solver:
                         other, self._from_tilt(model, pattern, other.values[0], gain), ONE
                     )
                 fit = merge_fits(fit, other, ONE)
-            chi_square = float(fit.chi_square[0])
-            if not np.isfinite(chi_square):
+            found = Solution.of(key, model, fit, gain)
+            if found is None:
                 break
-            matrix = model.matrices(fit.values)[0]
-            if best is None or chi_square < best.chi_square:
-                electrons = float(fit.amplitude[0]) / gain
-                best = Solution(key, fit.values[0], chi_square, matrix, electrons)
+            matrix = found.matrix
+            best = better_of(best, found)
             if not fit.at_border[0]:
                 break
         return best
@@ -263,16 +261,7 @@ class Solver:
         start = solution.values[None].copy()
         start[0, 4:6] = self.camera.origin
         fit = model.fit(pattern[None], start, self.optics, gain)
-        if not np.isfinite(fit.chi_square[0]):
-            return solution
-        matrix = model.matrices(fit.values)[0]
-        return Solution(
-            solution.key,
-            fit.values[0],
-            float(fit.chi_square[0]),
-            matrix,
-            float(fit.amplitude[0]) / gain,
-        )
+        return Solution.of(solution.key, model, fit, gain) or solution
 
     def fit(
         self,

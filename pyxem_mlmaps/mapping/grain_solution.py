@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps.mapping.grain_models import ModelKey
+from pyxem_mlmaps.models.grain import GrainModel
 from pyxem_mlmaps.models.pattern_fit import PatternFit
 
 __all__ = ["Solution", "angle_between", "better_of", "merge_fits"]
@@ -27,6 +28,15 @@ class Solution(NamedTuple):
     chi_square: float
     matrix: Float
     electrons: float
+
+    @classmethod
+    def of(cls, key: ModelKey, model: GrainModel, fit: PatternFit, gain: float) -> Solution | None:
+        """From the first row of a fit; None where it has no answer."""
+        chi_square = float(fit.chi_square[0])
+        if not np.isfinite(chi_square):
+            return None
+        matrix = model.matrices(fit.values)[0]
+        return cls(key, fit.values[0], chi_square, matrix, float(fit.amplitude[0]) / gain)
 
     @property
     def excess(self) -> float:
