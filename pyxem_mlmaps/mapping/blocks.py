@@ -113,13 +113,16 @@ def whole_patterns(signal: Any) -> Any:
     import dask.array as da
 
     data = signal.data
-    scan = data.shape[:-2]
     if not hasattr(data, "dask"):
-        per_block = max(1, BLOCK_BYTES // max(int(np.prod(data.shape[-2:])) * data.itemsize, 1))
-        rows = max(1, per_block // max(int(np.prod(scan[1:])), 1)) if scan else 1
-        chunks = (rows, *data.shape[1:]) if scan else data.shape
+        chunks = (rows_of_block(data), *data.shape[1:]) if data.ndim > 2 else data.shape
         data = da.from_array(data, chunks=chunks, name=False)
     return data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
+
+
+def rows_of_block(data: NDArray) -> int:
+    """Steps along the first scan axis that a block of an array in memory has."""
+    per_block = max(1, BLOCK_BYTES // max(int(np.prod(data.shape[-2:])) * data.itemsize, 1))
+    return max(1, per_block // max(int(np.prod(data.shape[1:-2])), 1))
 
 
 def checked_shifts(descan: Any, scan: tuple[int, ...]) -> NDArray[np.float64]:

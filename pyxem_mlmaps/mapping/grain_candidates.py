@@ -21,7 +21,7 @@ from pyxem_mlmaps.models.grain import GrainModel
 from pyxem_mlmaps.models.pattern_fit import Optics, PatternFit
 from pyxem_mlmaps.simulation.orientation_nodes import canonical, node_of, relative_to_node
 
-__all__ = ["Solver"]
+__all__ = ["DEEP", "SHALLOW", "Depth", "Solver"]
 
 Float = NDArray[np.floating]
 
@@ -29,6 +29,42 @@ STARTS = 10
 """Answers of a search that are fitted."""
 MOVES = 3
 """Times that an answer at the border of its library is taken to the next node."""
+SETTLED = 0.2
+"""Share of the excess of what counts as explained, below which an answer is beyond doubt."""
+FIRST_GOOD = 0.05
+"""Share of the way from 1 to what counts as explained."""
+RUNG = 1.25
+"""nm between starts."""
+RIVAL = 0.02
+"""Candidates whose score is that close to the best are tried though another explains a pattern:
+crystals in twin orientation share most of their disks."""
+CLEARLY = 0.8
+"""Ratio of chi-squares below which a candidate replaces one that ranks before it, if neither
+explains the pattern: sums across a sub-grain boundary are like that."""
+SURE, HOPELESS = 2.0, 4.0
+"""Chi-square of a place against that of the best one, beyond which it is not looked at: when the
+best one has explained the pattern, and when it has not."""
+SURE_TILT = 1.4
+"""The same for other tilts of the crystal that has explained the pattern: a weak scatterer has
+tilts that look nearly alike."""
+LENT = 1.2
+"""Degrees from its node up to which a wide model serves candidates that it was not made for."""
+TURNS = np.array([-0.6, 0.0, 0.6])
+"""Degrees about the beam by which a ranked candidate may still be off."""
+ONE = np.zeros(1, dtype=np.int64)
+
+
+class Depth(NamedTuple):
+    """``answers`` of a wide library that are fitted, and ``places`` among them, a tenth of a degree
+    and more apart, that are refined in fine libraries."""
+
+    answers: int
+    places: int
+
+
+SHALLOW, DEEP = Depth(3, 4), Depth(24, 12)
+"""Patterns with few disks have valleys of tilts that a wide library, with its few beams, likes as
+much as the right one: they are searched deeply if they are not explained."""
 
 
 class _Place(NamedTuple):
@@ -84,6 +120,7 @@ class Solver:
         gain: float,
         shared: Sequence[ModelKey] = (),
         most: int = 4,
+        depth: Depth = SHALLOW,
     ) -> Solution | None:
         """The candidate that explains the pattern best.
 
@@ -100,6 +137,8 @@ class Solver:
             nothing, a candidate's own is made.
         most
             Candidates that are tried.
+        depth
+            How many tilts about a candidate are looked at.
         """
         best: Solution | None = None
         lowest = np.inf
@@ -109,7 +148,9 @@ class Solver:
         for group in [close, *others]:
             phases = [int(candidates.phase[k]) for k in group]
             matrices = [candidates.matrix[k] for k in group]
-            found, lowest = self._try_all(pattern, phases, matrices, gain, shared, best, lowest)
+            found, lowest = self._try_all(
+                pattern, phases, matrices, gain, shared, best, lowest, depth
+            )
             best = self.preferred(best, found)
             if self.settled(best):
                 break
@@ -135,6 +176,7 @@ class Solver:
         shared: Sequence[ModelKey],
         rival: Solution | None = None,
         lowest: float = np.inf,
+        depth: Depth = SHALLOW,
     ) -> tuple[Solution | None, float]:
         """The best of candidates that compete, with shared models, then with their own; and the
         lowest chi-square of a place so far.
@@ -148,10 +190,11 @@ class Solver:
             places = [
                 place
                 for m, key in zip(matrices, keys, strict=True)
-                for place in self._places(pattern, m, key, gain)
+                for place in self._places(pattern, m, key, gain, depth.answers)
             ]
             lowest = min([lowest, *(place.chi_square for place in places)])
-            best = better_of(best, self._best_of(pattern, places, gain, rival, lowest))
+            found = self._best_of(pattern, places, gain, rival, lowest, depth.places)
+            best = better_of(best, found)
             if self.settled(best):
                 break
         return best, lowest
@@ -176,10 +219,11 @@ class Solver:
         gain: float,
         rival: Solution | None,
         lowest: float,
+        most: int,
     ) -> Solution | None:
         """Precise answers of places, the likeliest first, until one is beyond doubt."""
         best: Solution | None = None
-        places = sorted(places, key=lambda place: place.chi_square)[:MOST_PLACES]
+        places = sorted(places, key=lambda place: place.chi_square)[:most]
         for place in places:
             explained = self.explains(better_of(best, rival))
             if place.chi_square > (SURE if explained else HOPELESS) * lowest:
@@ -191,7 +235,9 @@ class Solver:
             best = better_of(best, found)
         return best
 
-    def _places(self, pattern: Float, matrix: Float, key: ModelKey, gain: float) -> list[_Place]:
+    def _places(
+        self, pattern: Float, matrix: Float, key: ModelKey, gain: float, n: int
+    ) -> list[_Place]:
         """Orientations within the error of a template that a wide library likes best."""
         turned = canonical(matrix, self.operations[key.phase])
         model = self.models[key]
@@ -199,10 +245,10 @@ class Solver:
         near = near[None] + np.zeros((len(TURNS), 6))
         near[:, 3] += TURNS
         patterns = np.repeat(pattern[None], len(near), 0)
-        values, _ = model.search(patterns, near, self.optics, n=PLACES)
+        values, _ = model.search(patterns, near, self.optics, n=n)
         if not np.isfinite(values).all():
             return []
-        start = np.repeat(near[:, None], PLACES, axis=1)
+        start = np.repeat(near[:, None], n, axis=1)
         start[..., :3] = values
         start = start.reshape(-1, 6)
         fit = model.fit(np.repeat(pattern[None], len(start), 0), start, self.optics, gain)
@@ -215,7 +261,7 @@ class Solver:
                 kept.append((float(fit.chi_square[n]), place))
         return [
             _Place(chi_square, key, model.matrices(place[None])[0])
-            for chi_square, place in kept[:PLACES]
+            for chi_square, place in kept[:n]
         ]
 
     def refine(
@@ -328,34 +374,6 @@ class Solver:
     def first_good(self) -> float:
         """Chi-square at which no other start is tried: well below what counts as explained."""
         return 1 + FIRST_GOOD * (self.good - 1)
-
-
-SETTLED = 0.2
-"""Share of the excess of what counts as explained, below which an answer is beyond doubt."""
-FIRST_GOOD = 0.05
-"""Share of the way from 1 to what counts as explained."""
-RUNG = 1.25
-"""nm between starts."""
-ONE = np.zeros(1, dtype=np.int64)
-RIVAL = 0.02
-"""Candidates whose score is that close to the best are tried though another explains a pattern:
-crystals in twin orientation share most of their disks."""
-CLEARLY = 0.8
-"""Ratio of chi-squares below which a candidate replaces one that ranks before it, if neither
-explains the pattern: sums across a sub-grain boundary are like that."""
-PLACES = 3
-"""Answers of a wide library, a tenth of a degree and more apart, that are looked at."""
-MOST_PLACES = 4
-SURE, HOPELESS = 2.0, 4.0
-"""Chi-square of a place against that of the best one, beyond which it is not looked at: when the
-best one has explained the pattern, and when it has not."""
-SURE_TILT = 1.4
-"""The same for other tilts of the crystal that has explained the pattern: a weak scatterer has
-tilts that look nearly alike."""
-LENT = 1.2
-"""Degrees from its node up to which a wide model serves candidates that it was not made for."""
-TURNS = np.array([-0.6, 0.0, 0.6])
-"""Degrees about the beam by which a ranked candidate may still be off."""
 
 
 def _same_tilts(one: Solution, other: _Place) -> bool:

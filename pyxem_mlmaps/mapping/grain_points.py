@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_models import ModelKey
+from pyxem_mlmaps.mapping.grain_solution import merge_fits
 from pyxem_mlmaps.models.pattern_fit import PatternFit
 
 __all__ = ["PointFits", "Starts", "across_borders", "blocks_of", "fit_points", "neighbour_starts"]
@@ -24,6 +26,9 @@ CELL, WITHIN = 0.1, 0.2
 lies in. Points of one square share the search, whatever block they are read with."""
 STARTS = 4
 """Answers of a search that are fitted."""
+FEW = 4
+"""Steps from a neighbour's answer, after which only fits that may explain the point go on: most of
+these points are mixtures of two crystals."""
 
 
 RANKS = 3
@@ -155,12 +160,11 @@ def fit_points(
             continue
         rows.append(inside)
         part = Starts(*(column[inside] for column in starts))
-        keys = [fits.keys[m] for m in part.model]
-        tasks.append(
-            dask.delayed(_fit_block, pure=False)(
-                block, place[:, inside] - low, keys, part.values, part.search, solver, gain
-            )
+        here = place[:, inside] - low
+        fit = partial(
+            _fit_block, place=here, keys=list(fits.keys), starts=part, solver=solver, gain=gain
         )
+        tasks.append(dask.delayed(fit, pure=False)(block))
     if not tasks:
         return
     tables = compute(*tasks, show_progressbar=show_progressbar, num_workers=num_workers, text=text)
@@ -170,9 +174,14 @@ def fit_points(
 
 
 def blocks_of(signal: Any) -> list[tuple[Any, tuple[slice, slice]]]:
-    """Blocks of whole patterns, delayed, and the part of the scan that each covers."""
-    from pyxem_mlmaps.mapping.blocks import whole_patterns
+    """Blocks of whole patterns, delayed or views, and the part of the scan that each covers."""
+    from pyxem_mlmaps.mapping.blocks import rows_of_block, whole_patterns
 
+    if not hasattr(signal.data, "dask"):
+        ny, nx = signal.data.shape[:2]
+        rows = rows_of_block(signal.data)
+        parts = [slice(y, min(y + rows, ny)) for y in range(0, ny, rows)]
+        return [(signal.data[part], (part, slice(0, nx))) for part in parts]
     data = whole_patterns(signal)
     delayed = data.to_delayed().reshape(data.numblocks[:2])
     edges = [np.concatenate([[0], np.cumsum(c)]) for c in data.chunks[:2]]
@@ -185,19 +194,20 @@ def blocks_of(signal: Any) -> list[tuple[Any, tuple[slice, slice]]]:
 
 def _fit_block(
     block: NDArray,
+    *,
     place: NDArray[np.int64],
     keys: Sequence[ModelKey],
-    start: Float,
-    search: NDArray[np.bool_],
+    starts: Starts,
     solver: Solver,
     gain: float,
 ) -> Float:
     """(n, 45) fits of patterns at ``place`` (2, n) in a block, model by model."""
     block = np.asarray(block)
-    table = np.full((len(keys), COLUMNS), np.nan)
+    start = starts.values
+    table = np.full((len(start), COLUMNS), np.nan)
     groups: dict[tuple[ModelKey, bool], list[int]] = {}
-    for row, key in enumerate(keys):
-        groups.setdefault((key, bool(search[row])), []).append(row)
+    for row, (number, wide) in enumerate(zip(starts.model, starts.search, strict=True)):
+        groups.setdefault((keys[number], bool(wide)), []).append(row)
     for (key, wide), members in groups.items():
         rows = np.array(members)
         grain = solver.models[key]
@@ -208,7 +218,10 @@ def _fit_block(
                 fit = solver.fit_near(grain, stack[part], near, gain, STARTS, around, WITHIN)
                 table[rows[part]] = _row(fit)
         else:
-            table[rows] = _row(grain.fit(stack, start[rows], solver.optics, gain))
+            fit = grain.fit(stack, start[rows], solver.optics, gain, FEW)
+            likely = np.flatnonzero(fit.chi_square <= solver.good)
+            more = grain.fit(stack[likely], fit.values[likely], solver.optics, gain)
+            table[rows] = _row(merge_fits(fit, more, likely))
     return table
 
 

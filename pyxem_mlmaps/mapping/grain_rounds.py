@@ -9,13 +9,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps._progress import compute, compute_here
-from pyxem_mlmaps.mapping.grain_candidates import Solver
+from pyxem_mlmaps.mapping.grain_candidates import DEEP, SHALLOW, Solver
 from pyxem_mlmaps.mapping.grain_points import (
     PointFits,
     Starts,
@@ -30,7 +31,7 @@ from pyxem_mlmaps.mapping.grain_result import (
     unsure_limit,
 )
 from pyxem_mlmaps.mapping.grain_solution import Solution
-from pyxem_mlmaps.mapping.segment_solving import SegmentPatterns, solve_segments
+from pyxem_mlmaps.mapping.segment_solving import LARGE, SegmentPatterns, solve_segments
 from pyxem_mlmaps.mapping.segments import FEWEST, Segments, representatives
 from pyxem_mlmaps.mapping.template_match import Candidates
 
@@ -129,7 +130,7 @@ class Rounds:
         self.solver, solutions, mixed = solve_segments(
             self.solver, batches(), len(points), own, measure, **self.bars
         )
-        solutions = self._sharper(solutions, mixed, points)
+        solutions = self._sharper(solutions, mixed, points, sizes)
         for row, solution in enumerate(solutions):
             if self.solver.explains(solution) and row not in mixed:
                 self._sure.append(np.unique(points[row]))
@@ -138,10 +139,14 @@ class Rounds:
         self.solutions += solutions
 
     def _sharper(
-        self, solutions: list[Solution | None], mixed: set[int], points: NDArray[np.int64]
+        self,
+        solutions: list[Solution | None],
+        mixed: set[int],
+        points: NDArray[np.int64],
+        sizes: NDArray[np.int64],
     ) -> list[Solution | None]:
         """Solutions of sums of ``SHARP`` points where those of more are not explained: thickness
-        may vary too much over them."""
+        may vary too much over them, or the right tilt be one of many."""
         poor = [
             row
             for row, s in enumerate(solutions)
@@ -153,10 +158,10 @@ class Rounds:
             return solutions
         shared = self.solver.models.wide_keys()
         candidates, gain = self.candidates(sums, few[:, 0]), self.segments.gain
-        tasks = [
-            (self.solver.solve, pattern, each, gain, shared)
-            for pattern, each in zip(sums, candidates, strict=True)
-        ]
+        tasks = []
+        for row, pattern, each in zip(poor, sums, candidates, strict=True):
+            solve = partial(self.solver.solve, depth=DEEP if sizes[row] >= LARGE else SHALLOW)
+            tasks.append((solve, pattern, each, gain, shared))
         better = list(solutions)
         found = compute_here(tasks, self.bars.get("num_workers"))
         for row, solution in zip(poor, found, strict=True):

@@ -23,7 +23,7 @@ from pyxem_mlmaps.mapping.mixtures import adjacent, mixture_of
 from pyxem_mlmaps.mapping.segments import FEWEST
 from pyxem_mlmaps.mapping.template_match import Candidates
 
-__all__ = ["SegmentPatterns", "solve_segments"]
+__all__ = ["LARGE", "SegmentPatterns", "solve_segments"]
 
 Float = NDArray[np.floating]
 
@@ -33,7 +33,7 @@ FIRST = 6
 """Segments that the optics are measured on, and that count as large whatever their size."""
 UNMEASURED = 3.0
 """Factor on what counts as explained before the optics are measured."""
-WAVE = 4
+WAVE = 8
 """Segments that are solved side by side."""
 ALIKE = 4.0
 """Degrees: segments whose best candidates are closer than this wait for each other."""

@@ -39,6 +39,8 @@ APART = 4.0
 """Degrees: candidates that are closer than this are one."""
 REFINE = 2.0
 """Degrees about the beam within which a candidate is turned onto the spots."""
+AZIMUTHS = 360
+"""Of polar patterns."""
 
 
 class Camera(NamedTuple):
@@ -97,7 +99,7 @@ def match_spots(
     usable = [n for n, b in enumerate(beside) if b.sum() >= 3]
     if usable:
         images = np.stack([draw_spots(spots[n], shape, POWER, 1.0, ~beside[n]) for n in usable])
-        polar = _polar(images, beam, camera)
+        polar = _polar(images, camera)
         for number, crystal in enumerate(crystals):
             found = _match(polar, crystal, beam, camera, shape, step, n_best)
             for n, matrices in zip(usable, found, strict=True):
@@ -155,22 +157,46 @@ def _reach(camera: Camera, shape: tuple[int, int]) -> float:
     return camera.scale * float(min(y, x, shape[0] - 1 - y, shape[1] - 1 - x))
 
 
-def _polar(images: Float, beam: Beam, camera: Camera) -> Any:
+def _polar(images: Float, camera: Camera) -> Any:
+    """pyxem's polar signal (1, n) of images, by the same averages as its
+    ``get_azimuthal_integral2d(mean=True)``."""
     import pyxem
 
-    signal = pyxem.signals.ElectronDiffraction2D(images[None])
-    signal.beam_energy = beam.energy
-    axes = signal.axes_manager.signal_axes
-    for axis, centre in zip(axes, camera.origin[::-1], strict=True):
-        axis.scale, axis.offset, axis.units = camera.scale, -centre * camera.scale, "$A^{-1}$"
+    shape = images.shape[1:]
+    averages, radius = _polar_averages(shape, camera.origin, camera.scale)
+    n_radius = averages.shape[0] // AZIMUTHS
+    polar = (averages @ images.reshape(len(images), -1).T).T
+    signal = pyxem.signals.PolarDiffraction2D(polar.reshape(1, len(images), n_radius, AZIMUTHS))
+    azimuth, radial = signal.axes_manager.signal_axes
+    radial.name, radial.units, radial.scale = "Radius", "$A^{-1}$", radius / n_radius
+    azimuth.name, azimuth.units = "Radians", "Rad"
+    azimuth.scale, azimuth.offset = 2 * np.pi / AZIMUTHS, -np.pi
+    return signal
+
+
+@lru_cache(maxsize=2)
+def _polar_averages(
+    shape: tuple[int, int], origin: tuple[float, float], scale: float
+) -> tuple[Any, float]:
+    """Sparse matrix (radius and azimuth, pixels) of pyxem's polar averages, and the largest radius
+    in Å⁻¹. Its geometry takes two seconds, whatever the number of patterns, so it is kept."""
+    import pyxem
+    from scipy.sparse import csr_matrix, diags
+
+    signal = pyxem.signals.Diffraction2D(np.zeros(shape, dtype=np.float32))
+    for axis, centre in zip(signal.axes_manager.signal_axes, origin[::-1], strict=True):
+        axis.scale, axis.offset, axis.units = scale, -centre * scale, "$A^{-1}$"
     with _quiet():
-        return signal.get_azimuthal_integral2d(
-            npt=max(images.shape[1:]) // 2,
-            npt_azim=360,
-            mean=True,
-            inplace=False,
-            show_progressbar=False,
-        )
+        boxes, shares, ends, radii = signal.calibration.get_slices2d(max(shape) // 2, AZIMUTHS)
+    pixels = np.arange(np.prod(shape)).reshape(shape)
+    column = [pixels[top:bottom, left:right].ravel() for top, left, bottom, right in boxes]
+    row = np.repeat(np.arange(len(column)), [len(c) for c in column])
+    share = np.concatenate([shares[first:last] for first, last in ends])
+    size = (len(column), pixels.size)
+    weights = csr_matrix((share, (row, np.concatenate(column))), shape=size)
+    total = np.asarray(weights.sum(axis=1)).ravel()
+    weights = diags(1 / np.where(total > 0, total, 1)) @ weights
+    return weights.astype(np.float32), float(radii[1])
 
 
 def _match(
@@ -225,6 +251,8 @@ def _rank(
     weight = spots.counts[beside] ** POWER
     tolerance = _tolerance(camera)
     turns = np.arange(-REFINE, REFINE + 0.01, 0.2)
+    c, s = np.cos(np.radians(turns)), np.sin(np.radians(turns))
+    rotations = np.moveaxis(np.array([[c, s], [-s, c]]), -1, 0)
     out, scores = [], []
     for matrix in matrices:
         turned = g @ matrix.T
@@ -234,17 +262,16 @@ def _rank(
         inside = np.all(np.abs(here) < _reach(camera, shape), axis=1)
         # reflections on the sphere that show no disk count against an orientation
         expected = np.exp(-0.5 * (sphere[near] / (0.25 * EXCITATION)) ** 2) * inside
-        best = (-np.inf, 0.0)
-        for turn in turns:
-            c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-            moved = here @ np.array([[c, s], [-s, c]])
-            squared = np.sum((places[:, None] - moved[None]) ** 2, axis=-1)
-            hit = np.exp(-0.5 * squared / tolerance**2)
-            explained = np.sum(weight * np.max(hit, axis=1, initial=0)) / weight.sum()
-            seen = np.sum(expected * np.max(hit, axis=0, initial=0)) / max(expected.sum(), 1e-9)
-            best = max(best, (explained + 0.3 * seen, turn))
-        out.append(conventions.in_plane_matrix(best[1]) @ matrix)
-        scores.append(best[0] / 1.3)
+        moved = here @ rotations  # (turn, reflection, 2)
+        squared = np.sum(places**2, axis=1)[:, None] + np.sum(here**2, axis=1)
+        squared = squared - 2 * places @ np.moveaxis(moved, -1, -2)
+        hit = np.exp(-0.5 * np.maximum(squared, 0) / tolerance**2)  # (turn, spot, reflection)
+        explained = np.max(hit, axis=2, initial=0) @ weight / weight.sum()
+        seen = np.max(hit, axis=1, initial=0) @ expected / max(expected.sum(), 1e-9)
+        score = explained + 0.3 * seen
+        best = int(np.argmax(score))
+        out.append(conventions.in_plane_matrix(turns[best]) @ matrix)
+        scores.append(score[best] / 1.3)
     return np.array(out), np.array(scores)
 
 
