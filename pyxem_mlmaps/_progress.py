@@ -106,9 +106,10 @@ def _client() -> Any:
     from distributed import default_client
 
     try:
-        return default_client()
+        client = default_client()
     except ValueError:
         return None
+    return client if client.status == "running" else None
 
 
 def _tqdm_callback(text: str) -> Any:

@@ -24,6 +24,8 @@ class Provenance:
         base_rotation: Sequence[float] | None,
         phase: Mapping[str, Any] | None,
         versions: Mapping[str, str],
+        options: Mapping[str, Any] | None = None,
+        model_sha256: str | None = None,
     ) -> None:
         """Record which model, lattice and crystal made this map; it is saved with the data.
 
@@ -41,6 +43,10 @@ class Provenance:
             None if the model was trained from bare arrays.
         versions
             Package names and versions.
+        options
+            Arguments that the map was made with.
+        model_sha256
+            Hash of the model's card and numbers.
         """
         if base_rotation is not None and np.shape(base_rotation) != (4,):
             raise ValueError(
@@ -53,6 +59,8 @@ class Provenance:
             "base_rotation": base_rotation,
             "phase": phase,
             "versions": versions,
+            "options": options,
+            "model_sha256": model_sha256,
             "orientation_known": base_rotation is not None and phase is not None,
         }
         self.metadata.set_item(_NODE, {})
@@ -85,6 +93,16 @@ class Provenance:
     def versions(self) -> dict[str, str]:
         """Versions of the packages that made the map."""
         return self._provenance("versions") or {}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments that the map was made with."""
+        return self._provenance("options") or {}
+
+    @property
+    def model_sha256(self) -> str | None:
+        """Hash of the card and numbers of the model that made the map."""
+        return self._provenance("model_sha256")
 
     @property
     def orientation_known(self) -> bool:

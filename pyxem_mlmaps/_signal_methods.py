@@ -6,6 +6,7 @@ depend on the order of entry points. An attribute of the class reaches every sub
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import ArrayLike
@@ -32,6 +33,7 @@ def ml_orientation_map(
     descan: ArrayLike | Literal["direct_beam"] | None = None,
     refine: bool = True,
     batch_size: int = 4096,
+    out: str | Path | None = None,
 ) -> MLOrientationMap:
     """Map crystal tilt and thickness from the intensities of the diffraction disks.
 
@@ -71,6 +73,12 @@ def ml_orientation_map(
         times the network's time and brings the error down to what the noise allows.
     batch_size
         Patterns that go through the network at once. Larger is not faster beyond some thousand.
+    out
+        Folder of a zarr store for long jobs. Every block of the scan is kept there when it is
+        finished; called again with the same arguments, a job that was stopped, killed or ran into
+        a full disk goes on where it was, and one that is finished is read. A store of another
+        model, scan or option is refused. The result is computed at once, and read from the store
+        if it is lazy: keep the folder, or ``save`` the result.
 
     Returns
     -------
@@ -83,8 +91,10 @@ def ml_orientation_map(
     Raises
     ------
     ValueError
-        If the lattice does not fit the detector or the model, or if ``check="raise"`` finds a
-        calibration that the model was not trained for.
+        If the lattice does not fit the detector or the model, if ``check="raise"`` finds a
+        calibration that the model was not trained for, or if ``out`` holds another job.
+    RuntimeError
+        If blocks could not be computed into ``out``; the others are kept.
 
     See Also
     --------
@@ -124,6 +134,7 @@ def ml_orientation_map(
         descan=descan,
         refine=refine,
         batch_size=batch_size,
+        out=out,
     )
 
 
@@ -141,6 +152,7 @@ def ml_disk_positions(
     min_presence: float = 0.9,
     optics: ArrayLike | Literal["measure"] | None = "measure",
     batch_size: int = 2048,
+    out: str | Path | None = None,
 ) -> DiffractionVectors:
     """Measure where every diffraction disk is, to a fraction of a pixel, with its uncertainty.
 
@@ -189,6 +201,12 @@ def ml_disk_positions(
         deviation of the edge's blur), px, gives them; None lets every disk speak for itself.
     batch_size
         Disks that go through the network at once. Larger is not faster beyond some thousand.
+    out
+        Folder of a zarr store for long jobs. Every block of the scan is kept there when it is
+        finished; called again with the same arguments, a job that was stopped, killed or ran into
+        a full disk goes on where it was, and one that is finished is read. A store of another
+        model, scan or option is refused. The result is computed at once, and read from the store
+        if it is lazy: keep the folder, or ``save`` the result.
 
     Returns
     -------
@@ -207,7 +225,9 @@ def ml_disk_positions(
         If the data are complex.
     ValueError
         If disks overlap, their radius is none that the model covers, no disk of the lattice lies
-        on the detector, or an argument is not allowed.
+        on the detector, ``out`` holds another job, or an argument is not allowed.
+    RuntimeError
+        If blocks could not be computed into ``out``; the others are kept.
 
     Warns
     -----
@@ -263,6 +283,7 @@ def ml_disk_positions(
         min_presence=min_presence,
         optics=optics,
         batch_size=batch_size,
+        out=out,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,9 @@ from pyxem_mlmaps._progress import compute
 __all__ = [
     "check_signal",
     "checked_shifts",
+    "described",
     "map_blocks",
+    "rows_of_block",
     "sample_patterns",
     "sampled",
     "whole_patterns",
@@ -83,6 +86,7 @@ def map_blocks(
     ValueError
         If ``descan`` is neither of these, not of the scan's shape or not finite.
     """
+    import dask
     import dask.array as da
 
     data = whole_patterns(signal)
@@ -95,17 +99,34 @@ def map_blocks(
         "chunks": (*data.chunks[:-2], *((length,) for length in size)),
         "meta": np.empty((0,) * (n - 2 + len(size))),
     }
+    # a node of the graph: it travels to each worker once, not with every task
+    shared = dask.delayed(_Shared(function), traverse=False)
     if descan is None:
-        return da.map_blocks(function, data, **options)
+        return da.map_blocks(_call, data, function=shared, **options)
     if isinstance(descan, str):
         if descan != "direct_beam":
             raise ValueError(f"descan={descan!r}: an array, 'direct_beam' or None is allowed.")
-        return da.map_blocks(function, data, shifts=np.empty((0, 2), dtype=np.int64), **options)
+        empty = np.empty((0, 2), dtype=np.int64)
+        return da.map_blocks(_call, data, function=shared, shifts=empty, **options)
     shifts = checked_shifts(descan, scan)
     if whole_pixels:
         shifts = np.round(shifts).astype(np.int64)
     moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
-    return da.map_blocks(lambda block, s: function(block, s.reshape(-1, 2)), data, moved, **options)
+    return da.map_blocks(_call_moved, data, moved, function=shared, **options)
+
+
+class _Shared(NamedTuple):
+    """Keeps dask from calling what it should hand on."""
+
+    function: Callable[..., NDArray]
+
+
+def _call(block: NDArray, *, function: _Shared, shifts: NDArray | None = None) -> NDArray:
+    return function.function(block) if shifts is None else function.function(block, shifts=shifts)
+
+
+def _call_moved(block: NDArray, shifts: NDArray, *, function: _Shared) -> NDArray:
+    return function.function(block, shifts=shifts.reshape(-1, 2))
 
 
 def whole_patterns(signal: Any) -> Any:
@@ -146,6 +167,14 @@ def checked_shifts(descan: Any, scan: tuple[int, ...]) -> NDArray[np.float64]:
             "pixels for every scan point."
         )
     return shifts
+
+
+def described(descan: Any) -> Any:
+    """``descan`` as plain values: shifts by their hash."""
+    if descan is None or isinstance(descan, str):
+        return descan
+    shifts = np.ascontiguousarray(getattr(descan, "data", descan), dtype=float)
+    return f"given, SHA-256 {hashlib.sha256(shifts.tobytes()).hexdigest()}"
 
 
 def sample_patterns(

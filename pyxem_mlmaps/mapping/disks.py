@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from pyxem_mlmaps._version import __version__
 from pyxem_mlmaps.mapping.blocks import (
     check_signal,
     checked_shifts,
+    described,
     map_blocks,
     sample_patterns,
     sampled,
@@ -24,6 +26,9 @@ from pyxem_mlmaps.mapping.disk_locator import COLUMNS, PRESENT, UNREADABLE, Disk
 from pyxem_mlmaps.mapping.disk_optics import given_optics, with_optics
 from pyxem_mlmaps.mapping.disk_vectors import RaggedRows, make_vectors, warn_of_bad_pixels
 from pyxem_mlmaps.mapping.moving_lattice import find_moving_lattice
+from pyxem_mlmaps.mapping.resumable import compute_into, describe_input
+from pyxem_mlmaps.models.disk import DiskModel
+from pyxem_mlmaps.models.packed import digest
 from pyxem_mlmaps.specs import DiskLattice
 
 if TYPE_CHECKING:
@@ -45,6 +50,7 @@ def map_disk_positions(
     min_presence: float = 0.9,
     optics: ArrayLike | Literal["measure"] | None = "measure",
     batch_size: int = 2048,
+    out: str | Path | None = None,
 ) -> DiffractionVectors:
     """Measure the disks of every pattern; see ``Diffraction2D.ml_disk_positions``."""
     check_signal(signal)
@@ -67,17 +73,25 @@ def map_disk_positions(
     lattice = locator.lattice
     tables = map_blocks(locator, signal, descan, (len(lattice), len(COLUMNS)), whole_pixels=False)
     lazy = signal._lazy if lazy_output is None else bool(lazy_output)
+    options = {
+        "descan": described(descan),
+        "max_strain": float(max_strain),
+        "min_presence": float(min_presence),
+        "radius": float(lattice.radius),
+        "edge": float(locator.edge) or None,
+    }
+    bars = {"show_progressbar": show_progressbar, "num_workers": num_workers}
+    bars["text"] = "Disk positions"
+    sha256 = digest(model) if isinstance(model, DiskModel) else None
+    if out is not None:
+        job = {"method": "ml_disk_positions", "model": sha256, "lattice": lattice.to_dict()}
+        job |= {"options": options, "input": describe_input(signal)}
+        tables = compute_into(out, tables, job, **bars)
     provenance = {
         "lattice": lattice.to_dict(),
         "card": _card_of(model),
-        "options": {
-            "descan": descan if descan is None or isinstance(descan, str) else "given",
-            "absent": absent,
-            "max_strain": max_strain,
-            "min_presence": min_presence,
-            "radius": lattice.radius,
-            "edge": locator.edge or None,
-        },
+        "model_sha256": sha256,
+        "options": options | {"absent": absent},
         "versions": {n: version(n) for n in ("hyperspy", "pyxem")} | {"pyxem_mlmaps": __version__},
     }
     axes = signal.axes_manager.signal_axes[::-1]
@@ -85,13 +99,7 @@ def map_disk_positions(
     ragged = RaggedRows(axes, lattice, absent, warn=lazy and scan)
     rows = _ragged(tables, ragged) if scan else tables
     if not (lazy and scan):
-        rows, *counts = compute(
-            rows,
-            *_counts(tables),
-            show_progressbar=show_progressbar,
-            num_workers=num_workers,
-            text="Disk positions",
-        )
+        rows, *counts = compute(rows, *_counts(tables), **bars)
         _warn(*(int(n) for n in counts), n_point=int(np.prod(tables.shape[:-2])))
     vectors = make_vectors(rows if scan else ragged.vectors(rows), signal, provenance)
     return vectors.as_lazy() if lazy and not scan else vectors

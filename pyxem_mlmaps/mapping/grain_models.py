@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +60,40 @@ class ModelKey(NamedTuple):
     grid: Grid
 
 
+_of_process: OrderedDict[str, GrainModels] = OrderedDict()
+_process_lock = threading.Lock()
+
+
+def _of_this_process(
+    crystals: tuple[Crystal, ...],
+    beam: Beam,
+    thickness: tuple[float, float],
+    reach: float,
+    folder: Path,
+    largest: float,
+    memory: float,
+    options: dict[str, Any],
+) -> GrainModels:
+    """The models of these parameters, the same object for all tasks of a process."""
+    name = content_key(
+        crystals=[c.to_dict() for c in crystals],
+        beam=[beam.energy, beam.convergence_angle],
+        thickness=list(thickness),
+        reach=reach,
+        cache=[str(folder), largest, memory],
+        options=options,
+    )
+    with _process_lock:
+        if name not in _of_process:
+            cache = LibraryCache(folder, largest)
+            _of_process[name] = GrainModels(
+                crystals, beam, thickness, reach, cache, memory, options
+            )
+            while len(_of_process) > 1:
+                _of_process.popitem(last=False)
+        return _of_process[name]
+
+
 @dataclass
 class GrainModels:
     """Models of all orientations of a scan's phases.
@@ -108,6 +143,13 @@ class GrainModels:
                 while len(self._models) > 1 and self._held() > self.memory:
                     self._models.popitem(last=False)
         return model
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Pickled without its models: another process reads them from the cache folder, where that
+        can be reached, or simulates them; once, whatever the number of tasks."""
+        folder, largest = self.cache.folder, self.cache.largest
+        content = (tuple(self.crystals), self.beam, self.thickness, self.reach)
+        return _of_this_process, (*content, folder, largest, self.memory, self.options)
 
     def wide_keys(self) -> tuple[ModelKey, ...]:
         """Wide models that were made so far, in a fixed order."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from pyxem_mlmaps import conventions
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps._version import __version__
-from pyxem_mlmaps.mapping.blocks import check_signal, map_blocks
+from pyxem_mlmaps.mapping.blocks import check_signal, described, map_blocks
 from pyxem_mlmaps.mapping.checks import check_calibration, in_plane_transform, order_lattice
 from pyxem_mlmaps.mapping.intensity import Windows, disk_intensities, disk_windows, find_shifts
+from pyxem_mlmaps.mapping.resumable import compute_into, describe_input
+from pyxem_mlmaps.models.packed import digest
 from pyxem_mlmaps.specs import DiskLattice
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ def map_orientation(
     descan: ArrayLike | Literal["direct_beam"] | None = None,
     refine: bool = True,
     batch_size: int = 4096,
+    out: str | Path | None = None,
 ) -> MLOrientationMap:
     """Map tilt and thickness; see ``Diffraction2D.ml_orientation_map`` for everything."""
     from pyxem_mlmaps.signals import LazyMLOrientationMap, MLOrientationMap
@@ -52,25 +57,22 @@ def map_orientation(
         raise ValueError(f"background={background!r}: 'none' or 'local' is allowed.")
     turn = _turn(model, lattice)
     read = _Reader(lattice, signal.data.shape[-2:], background, signal.data.dtype)
-    allow_dead = model.noise.dead_disks > 0
-
-    def block_map(block: NDArray, shifts: NDArray | None = None) -> NDArray[np.float64]:
-        scan = block.shape[:-2]
-        intensities = read(block.reshape(-1, *block.shape[-2:]), shifts)
-        intensities = _usable(intensities, allow_dead)
-        return _channels(model, intensities, turn, refine, batch_size).reshape(*scan, 7)
-
-    data = map_blocks(block_map, signal, descan, (7,))
+    data = map_blocks(_BlockMap(read, model, turn, refine, batch_size), signal, descan, (7,))
     lazy = signal._lazy if lazy_output is None else bool(lazy_output)
+    options = {"background": background, "descan": described(descan), "refine": bool(refine)}
+    bars = {"show_progressbar": show_progressbar, "num_workers": num_workers, "text": "Orientation"}
+    sha256 = digest(model)
+    if out is not None:
+        job = {"method": "ml_orientation_map", "model": sha256, "lattice": lattice.to_dict()}
+        job |= {"options": options, "input": describe_input(signal)}
+        data = compute_into(out, data, job, **bars)
     if not lazy:
-        (data,) = compute(
-            data, show_progressbar=show_progressbar, num_workers=num_workers, text="Orientation"
-        )
+        (data,) = compute(data, **bars)
     axes = [a.get_axis_dictionary() for a in signal.axes_manager.navigation_axes[::-1]]
     axes.append({"name": "channel", "size": 7, "navigate": False})
     result = (LazyMLOrientationMap if lazy else MLOrientationMap)(data, axes=axes)
     title = signal.metadata.get_item("General.title", default="")
-    _describe(result, title, model, lattice, turn)
+    _describe(result, title, model, lattice, turn, options, sha256)
     if not lazy:
         result.warn_of_bad_points()
     return result
@@ -124,7 +126,7 @@ def map_intensities(
     flat = _usable(values.reshape(-1, len(lattice)).astype(float), model.noise.dead_disks > 0)
     data = _channels(model, flat, turn, refine, batch_size).reshape(*values.shape[:-1], 7)
     result = MLOrientationMap(data)
-    _describe(result, "", model, ordered, turn)
+    _describe(result, "", model, ordered, turn, {"refine": bool(refine)}, digest(model))
     result.warn_of_bad_points()
     return result
 
@@ -160,19 +162,31 @@ def extract_intensities(
     """
     lattice.check_fits(signal.data.shape[-2:])
     read = _Reader(lattice, signal.data.shape[-2:], background, signal.data.dtype)
-
-    def block_map(block: NDArray, shifts: NDArray | None = None) -> Float:
-        values = read(block.reshape(-1, *block.shape[-2:]), shifts)
-        return values.reshape(*block.shape[:-2], -1)
-
-    data = map_blocks(block_map, signal, descan, (len(lattice),))
+    data = map_blocks(read, signal, descan, (len(lattice),))
     return compute(
         data, show_progressbar=show_progressbar, num_workers=num_workers, text="Intensities"
     )[0]
 
 
+@dataclass(frozen=True, eq=False)
+class _BlockMap:
+    """From a block of patterns to its channels (scan block, 7)."""
+
+    read: _Reader
+    model: OrientationModel
+    turn: Float
+    refine: bool
+    batch_size: int
+
+    def __call__(self, block: NDArray, shifts: NDArray | None = None) -> Float:
+        sums = self.read(block, shifts).reshape(-1, len(self.read.lattice))
+        sums = _usable(sums, self.model.noise.dead_disks > 0)
+        values = _channels(self.model, sums, self.turn, self.refine, self.batch_size)
+        return values.reshape(*block.shape[:-2], 7)
+
+
 class _Reader:
-    """Reads the disk intensities of a stack of patterns."""
+    """Reads the disk intensities (scan block, n_disk) of a block of patterns."""
 
     def __init__(
         self, lattice: DiskLattice, shape: tuple[int, int], background: str, dtype: np.dtype
@@ -187,7 +201,8 @@ class _Reader:
             )
         self.saturation = float(np.iinfo(dtype).max) if dtype.kind in "iu" else np.inf
 
-    def __call__(self, patterns: NDArray, shifts: NDArray | None) -> Float:
+    def __call__(self, block: NDArray, shifts: NDArray | None = None) -> Float:
+        patterns = block.reshape(-1, *block.shape[-2:])
         if patterns.dtype.byteorder == ">":
             patterns = patterns.astype(patterns.dtype.newbyteorder("="))
         if patterns.dtype == np.float16 or patterns.dtype.kind == "b":
@@ -202,7 +217,7 @@ class _Reader:
         if self.local:
             rings = self._sum(patterns, shifts.reshape(-1, 2), self.rings)
             sums -= rings / self.rings.area * self.windows.area
-        return sums
+        return sums.reshape(*block.shape[:-2], -1)
 
     def _sum(self, patterns: NDArray, shifts: NDArray, windows: Windows) -> Float:
         sums = np.empty((len(patterns), len(windows.area)))
@@ -231,7 +246,15 @@ def _checked(signal: Any, model: Any, lattice: DiskLattice, check: Any) -> DiskL
     return lattice
 
 
-def _describe(result: Any, title: str, model: Any, lattice: DiskLattice, turn: Float) -> None:
+def _describe(
+    result: Any,
+    title: str,
+    model: Any,
+    lattice: DiskLattice,
+    turn: Float,
+    options: dict[str, Any],
+    sha256: str,
+) -> None:
     """Provenance and title; the base rotation is the library's, turned as the pattern is."""
     card = model.card
     base = card.base_rotation
@@ -253,5 +276,7 @@ def _describe(result: Any, title: str, model: Any, lattice: DiskLattice, turn: F
             "hyperspy": version("hyperspy"),
             "pyxem": version("pyxem"),
         },
+        options=options,
+        model_sha256=sha256,
     )
     result.metadata.General.title = f"Orientation map of {title}" if title else "Orientation map"

@@ -81,6 +81,12 @@ class DiskModel:
     def __repr__(self) -> str:
         return str(self.card)
 
+    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
+        """Pickled as card and arrays; see :mod:`pyxem_mlmaps.models.packed`."""
+        from pyxem_mlmaps.models.packed import pack, unpack
+
+        return unpack, (pack(self),)
+
     @property
     def conditions(self) -> DiskConditions:
         """What it was trained under."""

@@ -31,7 +31,7 @@ from pyxem_mlmaps.models.disk import DiskModel
 from pyxem_mlmaps.models.disk_card import DISK_KIND, DiskCard
 from pyxem_mlmaps.models.orientation import OrientationModel
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["header_of", "load_model", "save_model"]
 
 CARD = "pyxem_mlmaps/card.json"
 ARRAYS = "pyxem_mlmaps/arrays/"
@@ -104,14 +104,8 @@ def _load(path: Path) -> OrientationModel | DiskModel:
 
 def save_model(model: OrientationModel | DiskModel, path: Path) -> None:
     """Write ``model``; an existing file is replaced only when the new one is complete."""
-    is_disk = isinstance(model, DiskModel)
-    arrays = disk_arrays(model) if is_disk else orientation_arrays(model)
-    header = {
-        "kind": DISK_KIND if is_disk else KIND,
-        "format_version": FORMAT,
-        "card": model.card.to_dict(),
-    }
-    text = json.dumps(header, indent=1)
+    arrays = disk_arrays(model) if isinstance(model, DiskModel) else orientation_arrays(model)
+    text = json.dumps(header_of(model), indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         partial = Path(folder) / "model.keras"
@@ -123,6 +117,15 @@ def save_model(model: OrientationModel | DiskModel, path: Path) -> None:
                 np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
                 archive.writestr(f"{ARRAYS}{name}.npy", buffer.getvalue())
         os.replace(partial, path)
+
+
+def header_of(model: OrientationModel | DiskModel) -> dict[str, Any]:
+    """What a file says of its model beside the arrays."""
+    return {
+        "kind": DISK_KIND if isinstance(model, DiskModel) else KIND,
+        "format_version": FORMAT,
+        "card": model.card.to_dict(),
+    }
 
 
 def _read_card(archive: zipfile.ZipFile, path: Path) -> tuple[str, ModelCard | DiskCard]:

@@ -93,6 +93,12 @@ class OrientationModel:
     def __repr__(self) -> str:
         return str(self.card)
 
+    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
+        """Pickled as card and arrays; see :mod:`pyxem_mlmaps.models.packed`."""
+        from pyxem_mlmaps.models.packed import pack, unpack
+
+        return unpack, (pack(self),)
+
     @property
     def indices(self) -> NDArray[np.int64]:
         """(n_disk, 2 or 3)."""

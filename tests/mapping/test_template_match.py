@@ -9,7 +9,7 @@ import pyxem_mlmaps as mlmaps
 from pyxem_mlmaps import conventions, data
 from pyxem_mlmaps.data import _subgrains
 from pyxem_mlmaps.mapping.spot_patterns import Spots, find_spots
-from pyxem_mlmaps.mapping.template_match import Camera, match_spots
+from pyxem_mlmaps.mapping.template_match import Camera, _polar, match_spots
 from pyxem_mlmaps.simulation.crystal import as_crystal
 from pyxem_mlmaps.simulation.orientation_nodes import proper_operations
 
@@ -141,3 +141,25 @@ class TestPhases:
         found = match_spots(spots, patterns.shape[1:], [other, crystal], BEAM, camera, step=2.0)
         assert np.mean([c.phase[0] == 1 for c in found]) >= 0.75
         assert all(set(c.phase) <= {0, 1} for c in found)
+
+
+def test_polar_patterns_are_those_of_pyxem(sums):
+    """The kept averages against ``get_azimuthal_integral2d``, off centre."""
+    import pyxem
+
+    patterns, _, camera = sums
+    images = patterns[:2, :120]
+    camera = camera._replace(origin=(60.3, 62.8))
+    polar = _polar(images, camera)
+    signal = pyxem.signals.Diffraction2D(images[None])
+    for axis, centre in zip(signal.axes_manager.signal_axes, camera.origin[::-1], strict=True):
+        axis.scale, axis.offset, axis.units = camera.scale, -centre * camera.scale, "$A^{-1}$"
+    expected = signal.get_azimuthal_integral2d(
+        npt=64, npt_azim=360, mean=True, inplace=False, show_progressbar=False
+    )
+    np.testing.assert_allclose(polar.data, expected.data, rtol=1e-5, atol=1e-4)
+    for axis, other in zip(
+        polar.axes_manager.signal_axes, expected.axes_manager.signal_axes, strict=True
+    ):
+        np.testing.assert_allclose(axis.axis, other.axis)
+        assert axis.units == other.units
