@@ -7,6 +7,7 @@ start comes from a search of the whole library by disk sums, the answer from a f
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,8 @@ SEARCH_THICKNESS, SEARCH_TILT = 5.0, 0.04
 """nm, and degrees, between the templates of a search, or what the library has."""
 MOST_TILTS = 55
 """Along an axis: wide libraries are searched in larger steps."""
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError)
+"""What reading a damaged archive raises."""
 TAIL = 4.0
 """Half width of the inelastic tail of the direct beam, radii."""
 
@@ -104,7 +107,7 @@ class GrainModel:
             with np.load(path, allow_pickle=False) as kept:
                 maps = PackedSpline(*(kept[k] for k in ("coefficients", "unit", "start", "step")))
                 rest = {k: kept[k] for k in ("low", "high", "vectors", "base")}
-        except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+        except (*DAMAGE, KeyError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is no model of a grain: {error}.") from error
         n = len(maps.unit)
         shapes = {k: v.shape for k, v in rest.items()}

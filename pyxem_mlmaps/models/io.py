@@ -7,6 +7,7 @@ package reads none of that part: it rebuilds its own architecture from the valid
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
 import os
@@ -40,14 +41,18 @@ SHIPPED = {"disks": "disks.keras"}
 LARGEST = {CARD: 64 * 2**20, "array": 8 * 2**30}
 
 
-def load_model(path: str | Path) -> OrientationModel | DiskModel:
-    """Load a model: one that ships with the package, by name, or a file.
+def load_model(path: str | Path, sha256: str | None = None) -> OrientationModel | DiskModel:
+    """Load a model: one that ships with the package, a file, or one from the web.
 
     Parameters
     ----------
     path
-        ``"disks"`` for the disk model that ships with the package, or a ``.keras`` file that
-        :meth:`OrientationModel.save` or :meth:`DiskModel.save` wrote.
+        ``"disks"`` for the disk model that ships with the package, a ``.keras`` file that
+        :meth:`OrientationModel.save` or :meth:`DiskModel.save` wrote, or an ``https`` address of
+        such a file. It is downloaded once, into the user's cache folder.
+    sha256
+        Hash that the file must have, 64 hexadecimal digits; needed for an address. Ask whoever
+        offers the model, by another way than the address.
 
     Returns
     -------
@@ -58,8 +63,8 @@ def load_model(path: str | Path) -> OrientationModel | DiskModel:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is truncated, damaged, of a newer format, or not one of this package's models. No
-        code in a file is ever run.
+        If it is truncated, damaged, of a newer format, has another hash, or is not one of this
+        package's models. No code in a file is ever run.
 
     Examples
     --------
@@ -70,13 +75,56 @@ def load_model(path: str | Path) -> OrientationModel | DiskModel:
     """
     if isinstance(path, str) and path in SHIPPED:
         return _load_shipped(path)
+    if sha256 is not None:
+        sha256 = _checked_hash(sha256)
+    if isinstance(path, str) and path.startswith(("http://", "https://")):
+        path = _downloaded(path, sha256)
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"path={str(path)!r}: no such model file. Models that ship with the package: "
             f"{', '.join(SHIPPED)}."
         )
+    if sha256 is not None:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != sha256:
+            raise ValueError(
+                f"path={str(path)!r} has SHA-256 {found}, not {sha256}: it is another file than "
+                "the one that was meant, or was changed on the way. It is not loaded."
+            )
     return _load(path)
+
+
+def _checked_hash(sha256: str) -> str:
+    digits = str(sha256).lower().removeprefix("sha256:")
+    if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
+        raise ValueError(f"sha256={sha256!r}: 64 hexadecimal digits are needed.")
+    return digits
+
+
+def _downloaded(address: str, sha256: str | None) -> Path:
+    import pooch
+
+    if sha256 is None:
+        raise ValueError(
+            f"path={address!r} is an address: give sha256=, the hash that whoever offers the model "
+            "states, so that no other file is taken for it."
+        )
+    try:
+        file = pooch.retrieve(
+            address,
+            known_hash=f"sha256:{sha256}",
+            fname=f"{sha256}.keras",
+            path=pooch.os_cache("pyxem_mlmaps") / "models",
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"path={address!r}: what was downloaded has another SHA-256 than {sha256}. It is not "
+            "loaded."
+        ) from error
+    except OSError as error:
+        raise FileNotFoundError(f"path={address!r} cannot be downloaded: {error}.") from error
+    return Path(file)
 
 
 @functools.cache

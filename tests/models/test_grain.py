@@ -94,6 +94,29 @@ class TestGeometry:
         with pytest.raises(ValueError, match="no model of a grain"):
             GrainModel.load(path)
 
+    def test_fuzzed_file(self, grain, tmp_path):
+        """Any byte changed: refused, or what was hit does not matter."""
+        path = tmp_path / "model.npz"
+        grain.model.save(path)
+        whole = path.read_bytes()
+        rng = np.random.default_rng(0)
+        directory = len(whole) - rng.integers(1, 900, 150)
+        refusals = 0
+        for offset in [*rng.integers(0, len(whole), 150), *directory]:
+            broken = bytearray(whole)
+            broken[offset] ^= int(rng.integers(1, 256))
+            path.write_bytes(broken)
+            try:
+                again = GrainModel.load(path)
+            except ValueError:
+                refusals += 1
+            else:
+                for name in ("coefficients", "unit", "start", "step"):
+                    one, other = getattr(again.maps, name), getattr(grain.model.maps, name)
+                    np.testing.assert_array_equal(one, other)
+                np.testing.assert_array_equal(again.vectors, grain.model.vectors)
+        assert refusals > 150
+
     def test_without_maps(self, grain):
         from dataclasses import replace
 

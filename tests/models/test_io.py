@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -280,3 +284,57 @@ class TestNothingIsExecuted:
 
         monkeypatch.setitem(module.LARGEST, "array", 1000)
         refused(stored, "1000 is the limit")
+
+
+class TestHash:
+    @pytest.fixture
+    def sha256(self, stored):
+        return hashlib.sha256(stored.read_bytes()).hexdigest()
+
+    @pytest.fixture
+    def address(self, stored, tmp_path, monkeypatch):
+        """The model behind a web server of this process; downloads go to a folder of their own."""
+        monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache")
+        handler = partial(QuietHandler, directory=str(stored.parent))
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}/{stored.name}"
+            server.shutdown()
+
+    def test_file(self, stored, sha256):
+        assert mlmaps.load_model(stored, sha256=f"SHA256:{sha256}".lower())
+
+    def test_another_file(self, stored):
+        with pytest.raises(ValueError, match="has SHA-256 .* not 0000"):
+            mlmaps.load_model(stored, sha256="0" * 64)
+
+    def test_no_hash(self, stored):
+        with pytest.raises(ValueError, match="64 hexadecimal digits"):
+            mlmaps.load_model(stored, sha256="abc")
+
+    def test_download(self, address, sha256, model, patterns, tmp_path):
+        loaded = mlmaps.load_model(address, sha256=sha256)
+        assert loaded.predict(patterns).stack().tobytes() == (
+            model.predict(patterns).stack().tobytes()
+        )
+        assert [p.name for p in (tmp_path / "cache" / "models").iterdir()] == [f"{sha256}.keras"]
+        mlmaps.load_model(address.replace("gasb", "gone"), sha256=sha256)  # not fetched again
+
+    def test_download_of_another_file(self, address, tmp_path):
+        with pytest.raises(ValueError, match="another SHA-256"):
+            mlmaps.load_model(address, sha256="0" * 64)
+        assert not list((tmp_path / "cache").rglob("*.keras"))
+
+    def test_download_without_hash(self, address):
+        with pytest.raises(ValueError, match="give sha256="):
+            mlmaps.load_model(address)
+
+    def test_nothing_there(self, address):
+        with pytest.raises(FileNotFoundError, match="cannot be downloaded"):
+            mlmaps.load_model(address.replace("gasb", "gone"), sha256="1" * 64)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
