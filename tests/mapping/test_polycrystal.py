@@ -195,6 +195,14 @@ class TestRepeated:
         with counted_points():
             same_map(run(lazy, coarse, folder, num_workers=2), mapped)
 
+    def test_one_thread(self, scan, coarse, mapped, folder):
+        """The same bits whatever the number of threads."""
+        with counted_points():
+            alone = run(scan, coarse, folder, num_workers=1)
+        np.testing.assert_array_equal(alone.rotations.data, mapped.rotations.data)
+        for name, values in mapped.prop.items():
+            np.testing.assert_array_equal(alone.prop[name], values, err_msg=name)
+
     def test_saved_and_loaded(self, mapped, tmp_path):
         from orix import io
 

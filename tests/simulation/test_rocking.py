@@ -228,6 +228,12 @@ class TestMaps:
         with pytest.raises(ValueError, match="keep_maps=True"):
             map_spline(library)
 
+    def test_the_same_bits_again(self, gasb):
+        """Whatever the number of threads."""
+        one, other = (simulate(gasb, tilt_range=0.3, tilt_step=0.04, num_workers=n) for n in (1, 2))
+        np.testing.assert_array_equal(one.intensities, other.intensities)
+        np.testing.assert_array_equal(one.maps, other.maps)
+
     def test_lazy_equals_eager(self, gasb):
         options = {"tilt_range": 0.3, "tilt_step": 0.04}
         lazy, eager = simulate(gasb, lazy_output=True, **options), simulate(gasb, **options)
