@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numba
@@ -92,21 +93,41 @@ def _runs(masks: list[tuple[slice, slice, NDArray[np.bool_]]]) -> Windows:
     return Windows(*(np.array(v, dtype=np.int64) for v in (first, row, left, right, area)))
 
 
-@numba.njit(nogil=True, cache=True)
 def disk_intensities(
-    patterns, shifts, first, row, left, right, saturation, sums
-):  # pragma: no cover - compiled
+    patterns: NDArray,
+    shifts: NDArray[np.int64],
+    first: NDArray[np.int64],
+    row: NDArray[np.int64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    saturation: float,
+    sums: Float,
+) -> None:
     """Sum the windows of each pattern into ``sums`` (n, n_disk).
 
     ``shifts`` (n, 2) moves the windows of a pattern by whole pixels (y, x). A window that leaves
-    the detector, or holds a pixel at or above ``saturation``, makes its sum NaN.
+    the detector, holds a pixel at or above ``saturation`` or one that is no number makes its sum
+    NaN. Integers are added up as integers.
     """
+    kind = patterns.dtype.kind
+    zero = {"u": np.uint64(0), "i": np.int64(0)}.get(kind, np.float64(0))
+    _sum_windows(
+        patterns, shifts, first, row, left, right, zero, saturation, math.isfinite(saturation), sums
+    )
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _sum_windows(
+    patterns, shifts, first, row, left, right, zero, saturation, look, sums
+):  # pragma: no cover - compiled
+    """Flat unsigned indices: no test for negative ones keeps the loop from being vectorised."""
     n, height, width = patterns.shape
     for m in range(n):
         dy, dx = shifts[m, 0], shifts[m, 1]
+        flat = patterns[m].ravel()
         for d in range(len(first) - 1):
-            total = 0.0
-            largest = 0.0
+            total = zero
+            largest = flat.dtype.type(0)
             bad = False
             for r in range(first[d], first[d + 1]):
                 y = row[r] + dy
@@ -115,12 +136,17 @@ def disk_intensities(
                 if y < 0 or y >= height or x0 < 0 or x1 > width:
                     bad = True
                     break
-                line = patterns[m, y]
-                for x in range(x0, x1):
-                    value = float(line[x])
-                    total += value
-                    largest = max(largest, value)
-            sums[m, d] = np.nan if bad or largest >= saturation else total
+                start, stop = np.uint64(y * width + x0), np.uint64(y * width + x1)
+                if look:
+                    for x in range(start, stop):
+                        total += flat[x]
+                        largest = max(largest, flat[x])
+                else:
+                    for x in range(start, stop):
+                        total += flat[x]
+            sums[m, d] = float(total)
+            if bad or (look and largest >= saturation) or not math.isfinite(sums[m, d]):
+                sums[m, d] = np.nan
 
 
 @numba.njit(nogil=True, cache=True)
