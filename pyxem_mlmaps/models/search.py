@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,10 @@ from pyxem_mlmaps.simulation.spline import LibrarySpline
 __all__ = ["CoarseSearch"]
 
 Float = NDArray[np.floating]
-BLOCK = 2048
+BLOCK = 128
+"""Patterns at once: their distances should stay in the cache."""
+APART = 2
+"""Grid points."""
 FINEST = np.array([24, 24, 6])
 
 
@@ -69,28 +74,50 @@ class CoarseSearch:
             (n_pattern, 3) grid coordinates; the best of all patterns first, then the second best.
         """
         starts = np.empty((n, len(data), 3))
+        shape = tuple(len(axis) for axis in self.axes)
         for first in range(0, len(data), BLOCK):
             part = slice(first, first + BLOCK)
-            shape = (-1, *(len(axis) for axis in self.axes))
-            distance = self._distances(data[part]).reshape(shape)
-            for rank in range(n):
-                best = np.unravel_index(
-                    np.argmin(distance.reshape(len(distance), -1), axis=1), distance.shape[1:]
-                )
-                starts[rank, part] = np.stack(
-                    [axis[i] for axis, i in zip(self.axes, best, strict=True)], axis=-1
-                )
-                near = [
-                    np.abs(np.arange(len(axis)) - i[:, None]) <= 2
-                    for axis, i in zip(self.axes, best, strict=True)
-                ]
-                distance[
-                    near[0][:, :, None, None] & near[1][:, None, :, None] & near[2][:, None, None]
-                ] = np.inf
+            distances = self._distances(data[part]).reshape(-1, *shape)
+            best = np.empty((n, len(distances), 3), dtype=np.int64)
+            _lowest_apart(distances, best)
+            for k, axis in enumerate(self.axes):
+                starts[:, part, k] = axis[best[..., k]]
         yield from starts
 
     def _distances(self, data: Float) -> NDArray[np.float32]:
         """(n_pattern, n_template) weighted squared distances."""
-        known = np.isfinite(data).astype(np.float32)
+        known = np.isfinite(data)
         filled = np.nan_to_num(data, nan=0.0).astype(np.float32)
-        return (filled**2) @ self.weight.T - 2 * filled @ self.weighted.T + known @ self.squared.T
+        squares = np.concatenate([filled**2, filled], axis=1)
+        if known.all():
+            return squares @ self._products + self.squared.sum(axis=1)
+        return squares @ self._products + known.astype(np.float32) @ self.squared.T
+
+    @cached_property
+    def _products(self) -> NDArray[np.float32]:
+        """What squares and values of a pattern are multiplied with, in one product."""
+        return np.concatenate([self.weight, -2 * self.weighted], axis=1).T.copy()
+
+
+@numba.njit(nogil=True, cache=True)
+def _lowest_apart(distances, best):  # pragma: no cover - compiled
+    """Indices (rank, pattern, 3) of the lowest distances (pattern, x, y, t), more than ``APART``
+    grid points from one another on some axis. Overwrites ``distances``."""
+    n, n_x, n_y, n_t = distances.shape
+    for m in range(n):
+        table = distances[m]
+        flat = table.ravel()
+        for rank in range(len(best)):
+            lowest = flat[0]
+            at = 0
+            for k in range(len(flat)):
+                if flat[k] < lowest:
+                    lowest = flat[k]
+                    at = k
+            x, rest = at // (n_y * n_t), at % (n_y * n_t)
+            y, t = rest // n_t, rest % n_t
+            best[rank, m, 0], best[rank, m, 1], best[rank, m, 2] = x, y, t
+            for i in range(max(x - APART, 0), min(x + APART + 1, n_x)):
+                for j in range(max(y - APART, 0), min(y + APART + 1, n_y)):
+                    for k in range(max(t - APART, 0), min(t + APART + 1, n_t)):
+                        flat[(i * n_y + j) * n_t + k] = np.inf

@@ -66,7 +66,11 @@ class Network:
         for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
             x = x @ kernel
             x += bias
-            x /= 1 + np.exp(-np.clip(x, -60, 60))
+            gate = np.negative(x)
+            np.minimum(gate, 60, out=gate)
+            np.exp(gate, out=gate)
+            gate += 1
+            x /= gate  # SiLU
         x = (x @ self.kernels[-1] + self.biases[-1]).astype(np.float64)
         parameters = x[:, :3] * self.output_scale + self.output_mean
         return parameters, np.exp(np.clip(x[:, 3:], -20, 5)) * self.output_scale
