@@ -24,6 +24,10 @@ PRESENT, ABSENT, UNREADABLE = 0.0, 1.0, 2.0
 RECENTRE = 0.25
 """A window that is farther than so many radii from its disk is moved and looked at again."""
 PASSES = 4
+FIRST_DISKS = 13
+"""The innermost disks of a pattern tell where the others are, if to within ``NEARLY`` radii or px,
+whichever is less: well within what is read of an edge."""
+NEARLY = 0.08, 0.64
 COARSE_DISKS = 13
 """The innermost disks tell the coarse shift: strain and rotation move them least."""
 LARGEST_SIGMA = 0.5
@@ -134,17 +138,24 @@ class DiskLocator:
         points = self.lattice.indices @ self.lattice.basis
         values = np.full((6, *expected.shape[:2]), np.nan)  # with presence as the last
         centres = np.full(expected.shape, np.nan)
-        predicted = expected
-        for _ in range(PASSES):
+        predicted, spread = expected, np.full(expected.shape[:2], np.inf)
+        first = np.argsort(np.hypot(*points.T), kind="stable")[:FIRST_DISKS]
+        few = getattr(self.model, "takes_near", False) and len(points) > 1.5 * FIRST_DISKS
+        for turn in range(PASSES + few):
             wanted = windows.on_detector(predicted) & ~windows.unreadable(predicted)
             off = np.hypot(*np.moveaxis(predicted - centres, 2, 0))
             todo = wanted & ~(off <= RECENTRE * radius)
+            if few and turn == 0 and todo[:, first].sum(axis=1).min() > FIRST_DISKS / 2:
+                todo[:, np.setdiff1d(np.arange(len(points)), first)] = False
             values[:, ~wanted], centres[~wanted] = np.nan, np.nan
             if not todo.any():
                 break
+            near = (spread <= min(NEARLY[0] * radius, NEARLY[1])) & np.isnan(centres[..., 0])
             centres[todo] = predicted[todo]
-            pattern_of, disk = np.nonzero(todo)
-            values[:, todo] = self._ask(windows.patterns, pattern_of, centres[todo], points[disk])
+            values[:, todo] = self._ask(windows.patterns, todo, centres, points, near)
+            doubtful = todo & near & (values[5] >= 0.5) & (values[4] > 1)
+            if doubtful.any():
+                values[:, doubtful] = self._ask(windows.patterns, doubtful, centres, points)
             seen = np.isfinite(values).all(axis=0) & (values[5] >= self.min_presence)
             sigma = np.moveaxis(values[2:4] * np.maximum(values[4], 1), 0, 2)
             moved = np.moveaxis(values[:2], 0, 2) - expected
@@ -167,17 +178,29 @@ class DiskLocator:
         return y, x, sigma_y, sigma_x, misfit, predicted
 
     def _ask(
-        self, patterns: Float, pattern_of: NDArray[np.int64], centres: Float, g_vectors: Float
+        self,
+        patterns: Float,
+        todo: NDArray[np.bool_],
+        centres: Float,
+        points: Float,
+        near: NDArray[np.bool_] | None = None,
     ) -> Float:
-        """(6, k) of the model, ``batch_size`` windows at once."""
+        """(6, k) of the model for the disks ``todo`` (n, m) at ``centres`` (n, m, 2), some of them
+        ``near`` (n, m); ``batch_size`` windows at once."""
+        pattern_of, disk = np.nonzero(todo)
+        places, g = centres[todo], points[disk]
+        close = np.zeros(len(disk), dtype=bool) if near is None else near[todo]
         answers = []
-        known = {"edge": self.edge} if self.edge > 0 else {}
-        for start in range(0, len(centres), self.batch_size):
+        known: dict[str, Any] = {"edge": self.edge} if self.edge > 0 else {}
+        for start in range(0, len(disk), self.batch_size):
             part = slice(start, start + self.batch_size)
+            if close[part].any():
+                known["near"] = close[part]
             p = self.model.locate(
-                patterns, pattern_of[part], centres[part], self.lattice.radius, self.half_window,
-                g_vectors=g_vectors[part], **known,
+                patterns, pattern_of[part], places[part], self.lattice.radius, self.half_window,
+                g_vectors=g[part], **known,
             )  # fmt: skip
+            known.pop("near", None)
             answers.append(np.stack([p.y, p.x, p.sigma_y, p.sigma_x, p.misfit, p.presence]))
         return np.concatenate(answers, axis=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -105,16 +106,23 @@ class DiskChain:
     first: StripNetwork
     last: StripNetwork
 
-    def __call__(self, patterns: NDArray[np.float32], targets: Targets) -> ChainResult:
-        """Locate ``targets`` in ``patterns`` (n, ky, kx) float32."""
+    def __call__(
+        self,
+        patterns: NDArray[np.float32],
+        targets: Targets,
+        near: NDArray[np.bool_] | None = None,
+    ) -> ChainResult:
+        """Locate ``targets`` in ``patterns`` (n, ky, kx) float32; the last network alone reads
+        those (m,) that are ``near`` their disks, known to 0.05 radii or so."""
         radii, of_target = np.unique(targets.radius, return_inverse=True)
         of_target = np.array([bin_factor(r) for r in radii], dtype=np.int64)[of_target]
+        near = np.zeros(len(of_target), dtype=bool) if near is None else near
         parts, order = [], []
-        for factor in np.unique(of_target):
-            rows = np.flatnonzero(of_target == factor)
+        for factor, close in itertools.product(np.unique(of_target), (False, True)):
+            rows = np.flatnonzero((of_target == factor) & (near == close))
             for k in range(0, len(rows), BATCH):
                 order.append(rows[k : k + BATCH])
-                parts.append(self._batch(patterns, int(factor), targets.part(order[-1])))
+                parts.append(self._batch(patterns, int(factor), targets.part(order[-1]), close))
         if not parts:
             return ChainResult(
                 np.zeros((0, 2)), np.zeros((0, 3, 3)), *np.zeros((5, 0)), np.zeros(0, dtype=bool)
@@ -122,15 +130,19 @@ class DiskChain:
         back = np.argsort(np.concatenate(order))
         return ChainResult(*(np.concatenate(column)[back] for column in zip(*parts, strict=True)))
 
-    def _batch(self, patterns: NDArray[np.float32], factor: int, targets: Targets) -> ChainResult:
+    def _batch(
+        self, patterns: NDArray[np.float32], factor: int, targets: Targets, near: bool
+    ) -> ChainResult:
         low, high = targets.pattern.min(), targets.pattern.max() + 1
         patterns = patterns[low:high]
         rough = patterns if factor == 1 else bin_patterns(patterns, factor)
         targets = targets._replace(pattern=targets.pattern - low)
-        start, valid = self.find(rough, factor, targets)
-        position, _, _, _ = self.step(patterns, rough, factor, targets, start, 0)
-        valid &= np.isfinite(position).all(axis=1)
-        position[~valid] = targets.centre[~valid]
+        position, valid = targets.centre, np.ones(len(targets.radius), dtype=bool)
+        if not near:
+            start, valid = self.find(rough, factor, targets)
+            position, _, _, _ = self.step(patterns, rough, factor, targets, start, 0)
+            valid &= np.isfinite(position).all(axis=1)
+            position[~valid] = targets.centre[~valid]
         position, half, growth, fit = self.step(patterns, rough, factor, targets, position, 1)
         return ChainResult(
             position,
