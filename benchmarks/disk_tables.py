@@ -112,10 +112,11 @@ def _time(part: dict[str, Any], _: dict[str, Any]) -> None:
             f"{1e3 * v['disk']:.3f}",
             f"{v['disk / Hough']:.3f}" if "disk / Hough" in v else "",
             f"{1e3 * v['pattern']:.1f}" if "pattern" in v else "",
+            f"{1e3 * v['scan']:.1f}" if "scan" in v else "",
         ]
         for name, v in part.items()
     ]
-    columns = ("method", "ms per disk (121 × 121)", "/ Hough", "ms per pattern (B)")
+    columns = ("method", "ms per disk (121 × 121)", "/ Hough", "ms per pattern (B)", "320 at once")
     _table("Time, one core", columns, rows)
 
 
