@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from pyxem_mlmaps.specs import DiskLattice
 
-__all__ = ["Windows", "disk_intensities", "disk_windows", "find_shifts"]
+__all__ = [
+    "Pixels",
+    "Windows",
+    "disk_intensities",
+    "disk_windows",
+    "find_shifts",
+    "pixel_intensities",
+]
 
 Float = NDArray[np.floating]
 
@@ -109,11 +116,14 @@ def disk_intensities(
     the detector, holds a pixel at or above ``saturation`` or one that is no number makes its sum
     NaN. Integers are added up as integers.
     """
-    kind = patterns.dtype.kind
-    zero = {"u": np.uint64(0), "i": np.int64(0)}.get(kind, np.float64(0))
-    _sum_windows(
-        patterns, shifts, first, row, left, right, zero, saturation, math.isfinite(saturation), sums
-    )
+    look = math.isfinite(saturation)
+    zero = _zero(patterns)
+    _sum_windows(patterns, shifts, first, row, left, right, zero, saturation, look, sums)
+
+
+def _zero(patterns: NDArray) -> np.generic:
+    """What sums of such pixels start from."""
+    return {"u": np.uint64(0), "i": np.int64(0)}.get(patterns.dtype.kind, np.float64(0))
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
@@ -144,6 +154,74 @@ def _sum_windows(
                 else:
                     for x in range(start, stop):
                         total += flat[x]
+            sums[m, d] = float(total)
+            if bad or (look and largest >= saturation) or not math.isfinite(sums[m, d]):
+                sums[m, d] = np.nan
+
+
+class Pixels(NamedTuple):
+    """Pixels of n_disk windows one by one, for windows whose runs are short, as those of rings.
+
+    ``first`` (n_disk + 1,) tells which belong to a disk, ``at`` their numbers in a flat pattern;
+    ``ends`` (n_disk, 4) are the first and last row, first and last column.
+    """
+
+    first: NDArray[np.int64]
+    at: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, windows: Windows, shape: tuple[int, int]) -> Pixels:
+        """The pixels of windows on patterns of ``shape`` (ky, kx)."""
+        first, at, ends = [0], [], []
+        for disk in range(len(windows.area)):
+            part = slice(windows.first[disk], windows.first[disk + 1])
+            rows, lefts, rights = windows.row[part], windows.left[part], windows.right[part]
+            for y, left, right in zip(rows, lefts, rights, strict=True):
+                at.append(y * shape[1] + np.arange(left, right))
+            first.append(first[-1] + int(windows.area[disk]))
+            empty = not len(rows)
+            limits = (
+                (rows.min(), rows.max(), lefts.min(), rights.max() - 1) if not empty else [0] * 4
+            )
+            ends.append(limits)
+        flat = np.concatenate(at) if at else np.empty(0, dtype=np.int64)
+        return cls(np.array(first), flat.astype(np.int64), np.array(ends, dtype=np.int64))
+
+
+def pixel_intensities(
+    patterns: NDArray,
+    shifts: NDArray[np.int64],
+    pixels: Pixels,
+    saturation: float,
+    sums: Float,
+) -> None:
+    """:func:`disk_intensities` of windows that are given by their pixels."""
+    _sum_pixels(
+        patterns, shifts, *pixels, _zero(patterns), saturation, math.isfinite(saturation), sums
+    )
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _sum_pixels(
+    patterns, shifts, first, at, ends, zero, saturation, look, sums
+):  # pragma: no cover - compiled
+    n, height, width = patterns.shape
+    for m in range(n):
+        dy, dx = shifts[m, 0], shifts[m, 1]
+        flat = patterns[m].ravel()
+        move = dy * width + dx
+        for d in range(len(first) - 1):
+            bad = ends[d, 0] + dy < 0 or ends[d, 1] + dy >= height
+            bad = bad or ends[d, 2] + dx < 0 or ends[d, 3] + dx >= width
+            total = zero
+            largest = flat.dtype.type(0)
+            if not bad:
+                for k in range(first[d], first[d + 1]):
+                    value = flat[np.uint64(at[k] + move)]
+                    total += value
+                    if look:
+                        largest = max(largest, value)
             sums[m, d] = float(total)
             if bad or (look and largest >= saturation) or not math.isfinite(sums[m, d]):
                 sums[m, d] = np.nan

@@ -15,7 +15,13 @@ from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps._version import __version__
 from pyxem_mlmaps.mapping.blocks import check_signal, described, map_blocks
 from pyxem_mlmaps.mapping.checks import check_calibration, in_plane_transform, order_lattice
-from pyxem_mlmaps.mapping.intensity import Windows, disk_intensities, disk_windows, find_shifts
+from pyxem_mlmaps.mapping.intensity import (
+    Pixels,
+    disk_intensities,
+    disk_windows,
+    find_shifts,
+    pixel_intensities,
+)
 from pyxem_mlmaps.mapping.resumable import compute_into, describe_input
 from pyxem_mlmaps.models.packed import digest
 from pyxem_mlmaps.specs import DiskLattice
@@ -194,6 +200,7 @@ class _Reader:
         self.lattice = lattice
         self.windows, self.rings = disk_windows(lattice, tuple(shape))
         self.local = background == "local"
+        self.ring_pixels = Pixels.of(self.rings, tuple(shape)) if self.local else None
         if self.local and self.rings.area.min() == 0:
             raise ValueError(
                 "background='local': no pixels lie between the disks; they are too close. Use "
@@ -213,16 +220,14 @@ class _Reader:
             shifts = find_shifts(
                 patterns, np.asarray(self.lattice.origin), self.lattice.radius, DESCAN_REACH
             )
-        sums = self._sum(patterns, shifts.reshape(-1, 2), self.windows)
+        shifts = shifts.reshape(-1, 2)
+        sums = np.empty((len(patterns), len(self.lattice)))
+        disk_intensities(patterns, shifts, *self.windows[:4], self.saturation, sums)
         if self.local:
-            rings = self._sum(patterns, shifts.reshape(-1, 2), self.rings)
+            rings = np.empty_like(sums)
+            pixel_intensities(patterns, shifts, self.ring_pixels, self.saturation, rings)
             sums -= rings / self.rings.area * self.windows.area
         return sums.reshape(*block.shape[:-2], -1)
-
-    def _sum(self, patterns: NDArray, shifts: NDArray, windows: Windows) -> Float:
-        sums = np.empty((len(patterns), len(windows.area)))
-        disk_intensities(patterns, shifts, *windows[:4], self.saturation, sums)
-        return sums
 
 
 def _usable(intensities: Float, allow_dead: bool) -> Float:

@@ -8,9 +8,11 @@ import pytest
 from pyxem_mlmaps import DiskLattice
 from pyxem_mlmaps.mapping.intensity import (
     MARGIN,
+    Pixels,
     disk_intensities,
     disk_windows,
     find_shifts,
+    pixel_intensities,
 )
 
 SHAPE = (80, 96)
@@ -128,3 +130,21 @@ class TestShifts:
         centre = np.array([40.0, 48.0])
         image = self.disk(centre + (-2, 1)).astype(np.uint8)
         np.testing.assert_array_equal(find_shifts(image[None], centre, 6.0, 6), [[-2, 1]])
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("saturation", [np.inf, 200])
+def test_pixel_by_pixel_as_by_runs(lattice, dtype, saturation):
+    """Disks and rings, shifted also off the detector, with pixels that are saturated or NaN."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 201, (40, *SHAPE)).astype(dtype)
+    patterns[patterns == 200] = np.where(rng.random((patterns == 200).sum()) < 0.02, 200, 3)
+    if dtype == "f8":
+        patterns[rng.random(patterns.shape) < 1e-4] = np.nan
+    shifts = rng.integers(-25, 26, (40, 2))
+    for windows in disk_windows(lattice, SHAPE):
+        expected = sums(patterns, windows, shifts, saturation)
+        got = np.empty_like(expected)
+        pixel_intensities(patterns, shifts, Pixels.of(windows, SHAPE), saturation, got)
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+        assert 0 < np.isnan(expected).sum() < expected.size
