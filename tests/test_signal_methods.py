@@ -113,6 +113,7 @@ def test_delegates(signals, calls):
         "descan": None,
         "refine": True,
         "batch_size": 10,
+        "out": None,
     }
 
 
@@ -131,6 +132,7 @@ def test_disk_positions_delegate(signals, disk_calls):
         "min_presence": 0.9,
         "optics": "measure",
         "batch_size": 2048,
+        "out": None,
     }
     given = {"lazy_output": True, "absent": "nan", "descan": "direct_beam"}
     assert disk_calls == [((s, None, None), defaults), ((s, "model", "lattice"), defaults | given)]

@@ -1,4 +1,8 @@
-"""Processes of a dask.distributed cluster give the answers of threads, and may be lost."""
+"""Processes of a dask.distributed cluster give the answers of threads, and may be lost.
+
+Equal means to the rounding of single precision: BLAS does not always add up in the same order in
+two processes.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,10 @@ from pyxem_mlmaps import data
 distributed = pytest.importorskip("distributed")
 
 QUIET = {"show_progressbar": False}
+
+
+def assert_equal(got, expected, name=""):
+    np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-7, err_msg=name)
 
 
 def slowly(block):
@@ -74,10 +82,10 @@ def by_threads(scan, model, lattice):
 
 
 def test_orientation(by_threads, client, scan, model, lattice):
-    """The same bits; the model is built once in each process, not once for each of 12 blocks."""
+    """The model is built once in each process, not once for each of 12 blocks."""
     before = client.run(built)
     omap = scan.ml_orientation_map(model, lattice, lazy_output=False, **QUIET)
-    np.testing.assert_array_equal(omap.data, by_threads[0].data)
+    assert_equal(omap.data, by_threads[0].data)
     after = client.run(built)
     assert 1 <= sum(after.values()) - sum(before.values()) <= 2
     assert all(after[w] - before[w] <= 1 for w in after)
@@ -86,20 +94,20 @@ def test_orientation(by_threads, client, scan, model, lattice):
 def test_lazy(by_threads, client, scan, model, lattice):
     omap = scan.ml_orientation_map(model, lattice)
     omap.compute()
-    np.testing.assert_array_equal(omap.data, by_threads[0].data)
+    assert_equal(omap.data, by_threads[0].data)
 
 
 def test_disk_positions(by_threads, client, scan, lattice):
     vectors = scan.ml_disk_positions(lattice=lattice, lazy_output=False, **QUIET)
     for one, other in zip(vectors.data.ravel(), by_threads[1].data.ravel(), strict=True):
-        np.testing.assert_array_equal(one, other)
+        assert_equal(np.asarray(one, dtype=float), np.asarray(other, dtype=float))
 
 
 def test_into_a_store(by_threads, client, scan, model, lattice, tmp_path):
     omap = scan.ml_orientation_map(
         model, lattice, out=tmp_path / "m.zarr", lazy_output=False, **QUIET
     )
-    np.testing.assert_array_equal(omap.data, by_threads[0].data)
+    assert_equal(omap.data, by_threads[0].data)
 
 
 def test_a_worker_that_is_killed(by_threads, client, scan, model, lattice):
@@ -111,7 +119,7 @@ def test_a_worker_that_is_killed(by_threads, client, scan, model, lattice):
     killer.start()
     omap = slow.ml_orientation_map(model, lattice, lazy_output=False, **QUIET)
     killer.join()
-    np.testing.assert_array_equal(omap.data, by_threads[0].data)
+    assert_equal(omap.data, by_threads[0].data)
     assert victim not in client.run(os.getpid).values()
 
 
@@ -135,7 +143,7 @@ def test_polycrystal(grains, client):
     on_cluster = run()
     held = client.run(grain_libraries).values()
     assert max(held) == 1
-    np.testing.assert_array_equal(on_cluster.rotations.data, by_threads.rotations.data)
+    assert_equal(on_cluster.rotations.data, by_threads.rotations.data)
     assert on_cluster.prop.keys() == by_threads.prop.keys()
     for name in on_cluster.prop:
-        np.testing.assert_array_equal(on_cluster.prop[name], by_threads.prop[name], err_msg=name)
+        assert_equal(on_cluster.prop[name], by_threads.prop[name], name)
