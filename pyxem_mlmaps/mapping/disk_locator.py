@@ -139,14 +139,15 @@ class DiskLocator:
         values = np.full((6, *expected.shape[:2]), np.nan)  # with presence as the last
         centres = np.full(expected.shape, np.nan)
         predicted, spread = expected, np.full(expected.shape[:2], np.inf)
-        first = np.argsort(np.hypot(*points.T), kind="stable")[:FIRST_DISKS]
+        first, others = np.split(np.argsort(np.hypot(*points.T), kind="stable"), [FIRST_DISKS])
         few = getattr(self.model, "takes_near", False) and len(points) > 1.5 * FIRST_DISKS
         for turn in range(PASSES + few):
             wanted = windows.on_detector(predicted) & ~windows.unreadable(predicted)
             off = np.hypot(*np.moveaxis(predicted - centres, 2, 0))
             todo = wanted & ~(off <= RECENTRE * radius)
-            if few and turn == 0 and todo[:, first].sum(axis=1).min() > FIRST_DISKS / 2:
-                todo[:, np.setdiff1d(np.arange(len(points)), first)] = False
+            if few and turn == 0:  # of each pattern for itself: its neighbours must not matter
+                enough = todo[:, first].sum(axis=1) > FIRST_DISKS / 2
+                todo[np.ix_(enough, others)] = False
             values[:, ~wanted], centres[~wanted] = np.nan, np.nan
             if not todo.any():
                 break

@@ -181,3 +181,19 @@ def test_a_wrong_microscope_is_never_mapped(patterns, model, factor, key):
     node.set_item(key, factor * node.get_item(key))
     with pytest.raises(ValueError, match=key.split("_")[1]):
         scan.ml_orientation_map(model, lattice, **QUIET)
+
+
+def test_a_bad_pattern_leaves_the_disks_of_others(patterns, expected):
+    """Those that are read with it: the innermost disks of a pattern tell where its own others are,
+    and a neighbour without them changes nothing."""
+    stack, lattice, s = patterns
+    values = stack.astype(np.float32)
+    values[2, 40:150, 40:150] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vectors = signal_of(values, s).ml_disk_positions(
+            lattice=lattice, optics=OPTICS, descan=STILL, **QUIET
+        )
+    for n in (0, 1, 3, 4, 5):
+        got = np.asarray(vectors.data[n], dtype=float)
+        np.testing.assert_allclose(got, expected[1][n], rtol=2e-5, atol=2e-7)
