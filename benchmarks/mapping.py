@@ -9,15 +9,19 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from common import keep
 
+if TYPE_CHECKING:
+    import pyxem_mlmaps as mlmaps
+
 SIZES = (48, 96)
 
 
-def make(folder: Path) -> None:
-    """A library, a model, and two scans of different size in zarr."""
+def make_model(folder: Path) -> mlmaps.RockingLibrary:
+    """A library of GaSb, and a model of it that is quickly trained, saved in the folder."""
     import hyperspy.api as hs
 
     import pyxem_mlmaps as mlmaps
@@ -30,6 +34,14 @@ def make(folder: Path) -> None:
     )  # fmt: skip
     model = mlmaps.train_orientation_model(library, mlmaps.NoiseModel(dose=(3e4, 1e6)), steps=300)
     model.save(folder / "model.keras")
+    return library
+
+
+def make(folder: Path) -> None:
+    """A model, and two scans of different size in zarr."""
+    from pyxem_mlmaps import data
+
+    library = make_model(folder)
     for n in SIZES:
         s = data.bent_foil((n, n), library=library, electrons=2e5, background=0.05, chunks=(16, 16))
         s.save(folder / f"scan_{n}.zspy")

@@ -15,9 +15,8 @@ import time
 import warnings
 from pathlib import Path
 
-import numpy as np
 from common import keep
-from mapping import peak_kib
+from mapping import make_model, peak_kib
 
 SIDES = {"orientation": (32, 96, 400), "positions": (32, 96)}
 LONG = 320
@@ -25,18 +24,9 @@ LONG = 320
 
 def make(folder: Path) -> None:
     """A model, its lattice, and one block."""
-    import hyperspy.api as hs
-
-    import pyxem_mlmaps as mlmaps
     from pyxem_mlmaps import data
 
-    hs.preferences.General.show_progressbar = False
-    library = mlmaps.simulate_rocking(
-        data.gasb(), mlmaps.Beam(300, 1.10), zone_axis=(1, 1, 0), tilt_range=0.5,
-        thickness=np.arange(60, 91, 5.0), reflections=43,
-    )  # fmt: skip
-    model = mlmaps.train_orientation_model(library, mlmaps.NoiseModel(dose=(3e4, 1e6)), steps=300)
-    model.save(folder / "model.keras")
+    library = make_model(folder)
     s = data.bent_foil((16, 16), library=library, electrons=2e5, background=0.05)
     s.save(folder / "block.zspy")
 
