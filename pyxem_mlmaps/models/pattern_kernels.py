@@ -10,6 +10,7 @@ import math
 import numba
 import numpy as np
 
+from pyxem_mlmaps._compiled import inner_kernel
 from pyxem_mlmaps.simulation.spline import spline_weights
 
 __all__ = [
@@ -64,7 +65,7 @@ def solve(factor, right, n, out):  # pragma: no cover - compiled
         out[i] = total / factor[i, i]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=SUMS)
+@inner_kernel(fastmath=SUMS)
 def contract(coefficients, unit, depth, low, local, slope):  # pragma: no cover - compiled
     """Patch of the spline at one thickness and its derivative per step, (n_disk, n_i, n_j)."""
     w = np.empty(4)
@@ -79,7 +80,7 @@ def contract(coefficients, unit, depth, low, local, slope):  # pragma: no cover 
                 slope[d, i, j] = unit[d] * (dw[0] * c0 + dw[1] * c1 + dw[2] * c2 + dw[3] * c3)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=SUMS)
+@inner_kernel(fastmath=SUMS)
 def accumulate(
     pattern, p, linear, disk, local, slope, low, size, step, g, optics, width, noise, prior,
     normal, right, coupling, own, rows,

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._compiled import inner_kernel
 from pyxem_mlmaps.models.pattern_kernels import cholesky, solve
 from pyxem_mlmaps.simulation.spline import evaluate_one
 
@@ -33,7 +34,7 @@ class Fit(NamedTuple):
     at_border: NDArray[np.bool_]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@inner_kernel(fastmath=True)
 def noise_variance(intensity, poisson, white, model_error):  # pragma: no cover - compiled
     """Variance of a disk whose expected intensity is given, in units of the mean disk."""
     positive = np.maximum(intensity, 0.0)
@@ -50,7 +51,7 @@ def _solve(matrix, right, n, out):  # pragma: no cover - compiled
     return True
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@inner_kernel(fastmath=True)
 def _linear_start(data, use, values, background, precision, matrix, right, linear):
     # pragma: no cover - compiled
     """Scale and background amplitudes that fit best at fixed tilt and thickness, flat weights."""

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
+from pyxem_mlmaps._compiled import inner_kernel
+
 __all__ = ["LibrarySpline", "PackedSpline", "evaluate", "spline_weights"]
 
 Float = NDArray[np.floating]
@@ -154,7 +156,7 @@ def _coefficients_of_values(n: int) -> Float:
     return np.linalg.inv(system)[:, :n]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@inner_kernel(fastmath=True)
 def spline_weights(u, size, weight, slope):  # pragma: no cover - compiled
     """Index of the first coefficient, 4 weights and their derivatives at grid coordinate u."""
     cell = int(np.floor(u))
@@ -172,7 +174,7 @@ def spline_weights(u, size, weight, slope):  # pragma: no cover - compiled
     return cell
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@inner_kernel(fastmath=True)
 def evaluate_one(coefficients, u, w, dw, values, gradient):  # pragma: no cover - compiled
     """Values (n_disk,) and gradient (3, n_disk) at grid coordinates u (3,); w, dw are (3, 4)."""
     n_disk = coefficients.shape[3]

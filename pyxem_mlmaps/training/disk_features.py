@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._compiled import inner_kernel
 from pyxem_mlmaps.training.disk_pixels import FAST, bilinear, binned_box, frame, pixel_noise
 
 __all__ = [
@@ -75,7 +76,7 @@ def directions() -> NDArray[np.float64]:
     return np.stack([np.sin(angle), np.cos(angle), np.ones(ANGLES)], axis=1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@inner_kernel(error_model="numpy")
 def coarse_picture(rough, factor, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cover - compiled
     """:func:`coarse_features` of a disk, from the pattern binned by ``factor``; other arguments
     in px of the pattern itself."""
@@ -88,7 +89,7 @@ def coarse_picture(rough, factor, y, x, radius, y0, y1, x0, x1, out):  # pragma:
     )  # fmt: skip
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@inner_kernel(error_model="numpy")
 def first_strip(rough, factor, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cover - compiled
     """:func:`strip_features` over a third of the radius on each side of the edge, from the
     pattern binned by ``factor``. Returns the strip's half width, px."""
@@ -103,7 +104,7 @@ def first_strip(rough, factor, y, x, radius, y0, y1, x0, x1, out):  # pragma: no
     return half
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@inner_kernel(error_model="numpy")
 def last_strip(
     image, rough, factor, y, x, radius, edge, g_y, g_x, y0, y1, x0, x1, out
 ):  # pragma: no cover - compiled
@@ -119,7 +120,7 @@ def _squeeze(value):  # pragma: no cover - compiled
     return value / (1.0 + abs(value) * (1.0 / 6.0))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@inner_kernel(error_model="numpy", fastmath=FAST)
 def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cover - compiled
     """Fill ``out`` (COARSE_INPUTS,) with the surroundings of (y, x) out to 1.75 radii.
 
@@ -172,7 +173,7 @@ def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cov
     return True
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@inner_kernel(error_model="numpy", fastmath=FAST)
 def strip_features(
     image, rough, factor, y, x, radius, edge, g_y, g_x, half, y0, y1, x0, x1, out
 ):  # pragma: no cover - compiled
@@ -241,7 +242,7 @@ def strip_features(
     return level
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@inner_kernel(error_model="numpy", fastmath=FAST)
 def _edge_means(
     image, y, x, radius, half, n_arc, n_near, step, within, y0, y1, x0, x1, raw, out
 ):  # pragma: no cover - compiled
@@ -275,7 +276,7 @@ def _edge_means(
             raw[k, m] /= n_arc * n_near
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@inner_kernel(error_model="numpy", fastmath=FAST)
 def _scaled(raw, inside, outside, radius, half, edge, out):  # pragma: no cover - compiled
     """Write what the strip holds in units of the disk's level, which is returned."""
     level = 0.0

@@ -7,6 +7,8 @@ import math
 import numba
 import numpy as np
 
+from pyxem_mlmaps._compiled import inner_kernel
+
 __all__ = ["FAST", "bilinear", "bin_factor", "bin_patterns", "binned_box", "frame", "pixel_noise"]
 
 FAST = {"contract", "arcp", "nsz", "reassoc"}
@@ -86,7 +88,7 @@ def bilinear(pixels, corner, width, y, x, limits):  # pragma: no cover - compile
     return upper + a * (lower - upper)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FAST)
+@inner_kernel(error_model="numpy", fastmath=FAST)
 def pixel_noise(image, y, x, low, high, y0, y1, x0, x1):  # pragma: no cover - compiled
     """Standard deviation of a pixel's noise at distances low..high from (y, x).
 
