@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = ("simulator", "network", "experiment", "foil", "mapping", "disks", "polycrystal")
+PARTS = (
+    "simulator", "network", "experiment", "foil", "mapping", "profiles", "scale", "disks",
+    "polycrystal",
+)  # fmt: skip
 
 for part in [*(sys.argv[1:] or PARTS), "compare"]:
     subprocess.run([sys.executable, Path(__file__).with_name(f"{part}.py")], check=True)

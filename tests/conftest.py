@@ -72,3 +72,45 @@ def model(library):
         hidden=(64, 64, 64),
         seed=0,
     )
+
+
+def write_experiment(folder, library, size=12):
+    """A file like the published one: disk sums of a foil whose tilt x rises along x.
+
+    [001] lies along +x in the library and in the published images, so the tilts are alike too.
+    """
+    from scipy.io import savemat
+
+    from pyxem_mlmaps import demo
+    from pyxem_mlmaps.simulation.spline import LibrarySpline
+
+    spline = LibrarySpline.fit(
+        library.intensities, library.tilt_x, library.tilt_y, library.thickness
+    )
+    tilt_x = np.tile(np.linspace(-0.1, 0.1, size), size)
+    points = np.stack([tilt_x, np.full_like(tilt_x, 0.03), np.full_like(tilt_x, 68.0)], axis=-1)
+    counts = np.random.default_rng(0).poisson(1e5 * spline(points))
+    disks = np.zeros((43, 3, size**2), dtype=np.int32)
+    disks[:, :2] = demo.disk_numbers()[:, :, None]
+    disks[:, 2] = counts.T
+    path = folder / demo.EXPERIMENT
+    path.parent.mkdir(parents=True)
+    savemat(path, {"diskList": disks})
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory):
+    """The quick demo, once, with an experiment in the published form."""
+    import hyperspy.api as hs
+
+    from pyxem_mlmaps import demo
+
+    before = hs.preferences.General.show_progressbar
+    hs.preferences.General.show_progressbar = False
+    shared, output = tmp_path_factory.mktemp("shared"), tmp_path_factory.mktemp("output")
+    write_experiment(shared, demo.simulate(demo.QUICK))
+    try:
+        numbers = demo.main(["--quick", "--output", str(output), "--shared", str(shared)])
+    finally:
+        hs.preferences.General.show_progressbar = before
+    return numbers, output, shared / demo.EXPERIMENT

@@ -38,64 +38,25 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def write_experiment(folder, library, size=12):
-    """A file like the published one: disk sums of a foil whose tilt x rises along x.
-
-    [001] lies along +x in the library and in the published images, so the tilts are alike too.
-    """
-    from scipy.io import savemat
-
-    from pyxem_mlmaps.simulation.spline import LibrarySpline
-
-    spline = LibrarySpline.fit(
-        library.intensities, library.tilt_x, library.tilt_y, library.thickness
-    )
-    tilt_x = np.tile(np.linspace(-0.1, 0.1, size), size)
-    points = np.stack([tilt_x, np.full_like(tilt_x, 0.03), np.full_like(tilt_x, 68.0)], axis=-1)
-    counts = np.random.default_rng(0).poisson(1e5 * spline(points))
-    disks = np.zeros((43, 3, size**2), dtype=np.int32)
-    disks[:, :2] = demo.disk_numbers()[:, :, None]
-    disks[:, 2] = counts.T
-    path = folder / demo.EXPERIMENT
-    path.parent.mkdir(parents=True)
-    savemat(path, {"diskList": disks})
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """The quick demo, once, with an experiment in the published form."""
-    import hyperspy.api as hs
-
-    before = hs.preferences.General.show_progressbar
-    hs.preferences.General.show_progressbar = False
-    shared, output = tmp_path_factory.mktemp("shared"), tmp_path_factory.mktemp("output")
-    write_experiment(shared, demo.simulate(demo.QUICK))
-    try:
-        numbers = demo.main(["--quick", "--output", str(output), "--shared", str(shared)])
-    finally:
-        hs.preferences.General.show_progressbar = before
-    return numbers, output, shared / demo.EXPERIMENT
-
-
-def test_errors_are_what_the_counts_allow(run):
-    numbers, _, _ = run
+def test_errors_are_what_the_counts_allow(demo_run):
+    numbers, _, _ = demo_run
     assert numbers["foil: RMS error of tilt x (m°)"] < 0.5
     assert numbers["foil: RMS error of tilt y (m°)"] < 0.5
     assert numbers["foil: RMS error of thickness (nm)"] < 0.2
     assert numbers["foil: points with misfit above 1 (%)"] < 2
 
 
-def test_sigma_holds(run):
-    numbers, _, _ = run
+def test_sigma_holds(demo_run):
+    numbers, _, _ = demo_run
     shares = [v for name, v in numbers.items() if "within 1σ" in name and "foil" in name]
     assert len(shares) == 3
     assert all(55 < share < 82 for share in shares)  # 192 points: 68 % ± 3.4 %
 
 
-def test_experiment_is_mapped_into_the_image_axes(run):
+def test_experiment_is_mapped_into_the_image_axes(demo_run):
     import pyxem_mlmaps as mlmaps
 
-    numbers, output, path = run
+    numbers, output, path = demo_run
     assert numbers["experiment: scatter of tilt x (m°)"] < 5
     assert numbers["experiment: scatter of tilt y (m°)"] < 5
     assert abs(numbers["experiment: median thickness (nm)"] - 68) < 1
@@ -104,8 +65,8 @@ def test_experiment_is_mapped_into_the_image_axes(run):
     assert omap.tilt_y.data == pytest.approx(np.full((12, 12), 0.03), abs=2e-3)
 
 
-def test_strain_is_found_without_training(run):
-    numbers, _, _ = run
+def test_strain_is_found_without_training(demo_run):
+    numbers, _, _ = demo_run
     for symbol in ("ε_xx", "ε_yy", "ε_xy"):
         assert numbers[f"transistor: RMS error of {symbol} (%)"] < 0.03  # of up to 1.5 %
         assert 55 < numbers[f"transistor: {symbol} within 1σ (%)"] < 82  # 196 points
@@ -116,39 +77,39 @@ def test_strain_is_found_without_training(run):
     assert numbers["transistor: oxide with strain, σ below 10 x median (%)"] == 0
 
 
-def test_grains(run):
+def test_grains(demo_run):
     """One grain of two sub-grains on 8 x 8 points: the angle about the beam dominates."""
-    numbers, output, _ = run
+    numbers, output, _ = demo_run
     assert numbers["grains: median angle to the truth (m°)"] < 100
     assert numbers["grains: precise points (%)"] > 60
     assert (output / "grains.h5").is_file()
 
 
-def test_positions_and_strain_can_be_loaded(run):
+def test_positions_and_strain_can_be_loaded(demo_run):
     import hyperspy.api as hs
 
     import pyxem_mlmaps as mlmaps
 
-    _, output, _ = run
+    _, output, _ = demo_run
     strain = hs.load(output / "strain_map.hspy")
     again = mlmaps.strain_map(hs.load(output / "disk_positions.hspy"))
     assert isinstance(strain, mlmaps.MLStrainMap)
     assert strain.data == pytest.approx(again.data, abs=1e-12, nan_ok=True)
 
 
-def test_map_can_be_loaded(run):
+def test_map_can_be_loaded(demo_run):
     import hyperspy.api as hs
 
-    _, output, _ = run
+    _, output, _ = demo_run
     omap = hs.load(output / "orientation_map.hspy")
     assert omap.data.shape == (*demo.QUICK.scan, 7)
     assert omap.to_crystal_map().shape == demo.QUICK.scan
 
 
-def test_every_figure_shows_something(run):
+def test_every_figure_shows_something(demo_run):
     from matplotlib.image import imread
 
-    _, output, _ = run
+    _, output, _ = demo_run
     for name in ALL_FIGURES:
         image = imread(output / f"{name}.png")[..., :3]
         assert min(image.shape[:2]) > 200, name
@@ -156,8 +117,8 @@ def test_every_figure_shows_something(run):
         assert np.mean(image.min(axis=-1) < 0.95) > 0.02, name
 
 
-def test_page_is_whole_and_needs_nothing_else(run):
-    numbers, output, _ = run
+def test_page_is_whole_and_needs_nothing_else(demo_run):
+    numbers, output, _ = demo_run
     page = Page((output / "index.html").read_text(encoding="utf-8"))
     assert not page.open
     assert {image["src"] for image in page.images} == {f"{name}.png" for name in ALL_FIGURES}
