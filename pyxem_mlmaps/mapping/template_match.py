@@ -315,10 +315,20 @@ def _merge(parts: list[tuple[int, Float, Float]], keep: int) -> Candidates:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Progress bars and deprecation warnings of the libraries are theirs, not the user's."""
+    """Progress bars, deprecation warnings and logs of the libraries are theirs, not the user's."""
     import io
+    import logging
 
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
+    log = logging.getLogger("hyperspy.signal")
+
+    def about_axes(record: logging.LogRecord) -> bool:  # pyxem's polar axes differ, as they should
+        return "in-between axes" not in record.getMessage()
+
+    log.addFilter(about_axes)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stdout(io.StringIO()):
+                yield
+    finally:
+        log.removeFilter(about_axes)

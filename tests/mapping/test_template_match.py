@@ -101,6 +101,13 @@ class TestCandidates:
             np.testing.assert_allclose(one.matrix, other.matrix, atol=1e-6)
             np.testing.assert_allclose(one.score, other.score, rtol=1e-6)
 
+    def test_no_logs_of_the_libraries(self, sums, crystal, caplog):
+        """HyperSpy's advice on pyxem's polar axes is nothing that a user could follow."""
+        patterns, _, camera = sums
+        spots = [find_spots(patterns[0], camera.radius)]
+        match_spots(spots, patterns.shape[1:], [crystal], BEAM, camera, step=1.5)
+        assert not [r for r in caplog.records if r.name.startswith("hyperspy")]
+
     def test_turned_pattern_turned_orientation(self, candidates, sums, crystal):
         """By a quarter about the beam: the same candidates, turned."""
         patterns, _, camera = sums
