@@ -81,7 +81,7 @@ class GrainModel:
 
     def save(self, path: str | Path) -> None:
         """Write a NumPy archive."""
-        with open(path, "wb") as file:
+        with Path(path).open("wb") as file:
             np.savez(
                 file,
                 coefficients=self.maps.coefficients,

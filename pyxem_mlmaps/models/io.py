@@ -10,7 +10,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import tempfile
 import zipfile
 import zlib
@@ -164,7 +163,7 @@ def save_model(model: OrientationModel | DiskModel, path: Path) -> None:
                 buffer = io.BytesIO()
                 np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
                 archive.writestr(f"{ARRAYS}{name}.npy", buffer.getvalue())
-        os.replace(partial, path)
+        partial.replace(path)
 
 
 def header_of(model: OrientationModel | DiskModel) -> dict[str, Any]:

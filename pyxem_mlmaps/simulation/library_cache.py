@@ -119,7 +119,7 @@ class LibraryCache:
         partial = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.new")
         try:
             item.save(partial)
-            os.replace(partial, path)  # the same content if another process was first
+            partial.replace(path)  # the same content if another process was first
         except BaseException:
             partial.unlink(missing_ok=True)
             raise

@@ -22,7 +22,7 @@ class Numbers:
         self.values = values
 
     def save(self, path):
-        with open(path, "wb") as file:
+        with path.open("wb") as file:
             np.save(file, self.values)
 
     @classmethod
