@@ -187,8 +187,8 @@ class DiskChain:
         n = len(start)
         strips = np.empty((n, ANGLES, STRIP_INPUTS), dtype=np.float32)
         half = np.empty(n)
-        _edge_strips(patterns, rough, factor, *targets, start, stage, strips, half)
-        unreadable = ~np.isfinite(strips.sum(axis=(1, 2)))  # pixels that are no numbers
+        unreadable = np.empty(n, dtype=np.bool_)  # for pixels that are no numbers
+        _edge_strips(patterns, rough, factor, *targets, start, stage, strips, half, unreadable)
         strips[unreadable] = 0
         edges, pooled = (self.last if stage else self.first)(strips)
         hidden = strips[:, :, SHARE] < WHOLLY_SEEN
@@ -225,7 +225,20 @@ def _coarse_pictures(
 
 @numba.njit(nogil=True, cache=True)
 def _edge_strips(
-    patterns, rough, factor, pattern, centre, radius, edge, g, box, start, stage, strips, half
+    patterns,
+    rough,
+    factor,
+    pattern,
+    centre,
+    radius,
+    edge,
+    g,
+    box,
+    start,
+    stage,
+    strips,
+    half,
+    unreadable,
 ):  # pragma: no cover - compiled
     for m in range(len(radius)):
         if stage == 0:
@@ -239,3 +252,4 @@ def _edge_strips(
                 radius[m], edge[m], g[m, 0], g[m, 1],
                 box[m, 0], box[m, 1], box[m, 2], box[m, 3], strips[m],
             )  # fmt: skip
+        unreadable[m] = not np.isfinite(strips[m].sum())

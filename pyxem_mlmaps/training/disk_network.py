@@ -10,11 +10,14 @@ is worth nothing, and the σ says so.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import sgemm
 
 from pyxem_mlmaps.training._tensorflow import start_tensorflow
 from pyxem_mlmaps.training.disk_features import ANGLES, COARSE_INPUTS, STRIP_INPUTS, directions
@@ -73,24 +76,62 @@ def fit_edges(edges: Float, pooled: Float) -> EdgeFit:
         (n, POOLED_OUT): logarithms of the prior's precision of position and radius, presence
         logit, logarithm of the edge's blur and of the precision of that.
     """
-    normals = directions()
-    u = edges[..., 0].astype(np.float64)
-    w = np.exp(np.clip(edges[..., 1].astype(np.float64), -LARGEST_LOG, LARGEST_LOG))
-    prior = np.exp(np.clip(pooled[:, :2].astype(np.float64), -LARGEST_LOG, LARGEST_LOG))
-    outer = (normals[:, :, None] * normals[:, None, :]).reshape(ANGLES, 9)
-    precision = (w @ outer).reshape(-1, 3, 3)
-    precision[:, 0, 0] += prior[:, 0]
-    precision[:, 1, 1] += prior[:, 0]
-    precision[:, 2, 2] += prior[:, 1]
-    covariance = np.linalg.inv(precision)
-    shift = np.einsum("nij,nj->ni", covariance, (w * u) @ normals)
-    left = u - shift @ normals.T
-    chi_square = (w * left**2).sum(axis=1) / ANGLES
-    presence = 1 / (1 + np.exp(-np.clip(pooled[:, 2].astype(np.float64), -60, 60)))
-    edge_precision = np.exp(np.clip(pooled[:, 4].astype(np.float64), -LARGEST_LOG, LARGEST_LOG))
-    return EdgeFit(
-        shift, covariance, chi_square, presence, pooled[:, 3].astype(np.float64), edge_precision
-    )
+    n = len(edges)
+    shift, covariance, chi_square = np.empty((n, 3)), np.empty((n, 3, 3)), np.empty(n)
+    pooled = pooled.astype(np.float64)
+    prior = np.exp(np.clip(pooled[:, :2], -LARGEST_LOG, LARGEST_LOG))
+    edges = np.ascontiguousarray(edges, dtype=np.float64)
+    _fit_each(edges, prior, NORMALS, shift, covariance, chi_square)
+    presence = 1 / (1 + np.exp(-np.clip(pooled[:, 2], -60, 60)))
+    edge_precision = np.exp(np.clip(pooled[:, 4], -LARGEST_LOG, LARGEST_LOG))
+    return EdgeFit(shift, covariance, chi_square, presence, pooled[:, 3], edge_precision)
+
+
+NORMALS = directions()
+
+
+@numba.njit(nogil=True, cache=True)
+def _fit_each(edges, prior, normals, shift, covariance, chi_square):  # pragma: no cover - compiled
+    """:func:`fit_edges` disk by disk; the 3 × 3 matrix is inverted by its factor L D Lᵀ."""
+    weight = np.empty(len(normals))
+    for m in range(len(edges)):
+        a, b, c = prior[m, 0], prior[m, 0], prior[m, 1]
+        ab = ac = bc = right_a = right_b = right_c = 0.0
+        for k in range(len(normals)):
+            w = math.exp(min(max(edges[m, k, 1], -LARGEST_LOG), LARGEST_LOG))
+            y, x, r = normals[k, 0], normals[k, 1], normals[k, 2]
+            u = w * edges[m, k, 0]
+            weight[k] = w
+            a += w * y * y
+            b += w * x * x
+            c += w * r * r
+            ab += w * y * x
+            ac += w * y * r
+            bc += w * x * r
+            right_a += u * y
+            right_b += u * x
+            right_c += u * r
+        l_ba, l_ca = ab / a, ac / a
+        d_b = b - l_ba * ab
+        l_cb = (bc - l_ba * ac) / d_b
+        d_c = c - l_ca * ac - l_cb * l_cb * d_b
+        down_ca = l_ba * l_cb - l_ca  # of the inverse of L, below its diagonal
+        inverse = covariance[m]
+        inverse[2, 2] = 1 / d_c
+        inverse[1, 2] = inverse[2, 1] = -l_cb / d_c
+        inverse[0, 2] = inverse[2, 0] = down_ca / d_c
+        inverse[1, 1] = 1 / d_b + l_cb * l_cb / d_c
+        inverse[0, 1] = inverse[1, 0] = -l_ba / d_b - l_cb * down_ca / d_c
+        inverse[0, 0] = 1 / a + l_ba * l_ba / d_b + down_ca * down_ca / d_c
+        for i in range(3):
+            row = inverse[i]
+            shift[m, i] = row[0] * right_a + row[1] * right_b + row[2] * right_c
+        left = 0.0
+        for k in range(len(normals)):
+            y, x, r = normals[k, 0], normals[k, 1], normals[k, 2]
+            off = edges[m, k, 0] - shift[m, 0] * y - shift[m, 1] * x - shift[m, 2] * r
+            left += weight[k] * off * off
+        chi_square[m] = left / len(normals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,16 +195,21 @@ class StripNetwork:
 
     def __call__(self, strips: NDArray[np.float32]) -> tuple[Float, Float]:
         """Edges (n, ANGLES, 2) and pooled (n, POOLED_OUT) for strips (n, ANGLES, STRIP_INPUTS)."""
-        w = self.weights
-        x = _convolve(strips - self.mean, self._first, w[1])
-        x = _convolve(x, w[2], w[3])
-        pooled = np.maximum(x.mean(axis=1) @ w[4] + w[5], 0)
-        y = _convolve(x, w[6], None)
-        y += (pooled @ w[7] + w[8])[:, None]
+        w, n = self.weights, len(strips)
+        x = np.empty((ANGLES + 2, n, STRIP_INPUTS), dtype=np.float32)
+        np.subtract(strips.transpose(1, 0, 2), self.mean, out=x[1:-1])
+        x, seen = _convolve(x, self._first, w[1], 2)
+        np.maximum(seen, 0, out=seen)
+        x, seen = _convolve(x, w[2], w[3], 2)
+        np.maximum(seen, 0, out=seen)
+        pooled = np.maximum(seen.mean(axis=0) @ w[4] + w[5], 0)
+        y, _ = _convolve(x, w[6], pooled @ w[7] + w[8], 0)
         np.maximum(y, 0, out=y)
-        y = np.maximum(y.reshape(-1, y.shape[-1]) @ w[9] + w[10], 0)
-        edges = (y @ w[11] + w[12]).reshape(len(strips), ANGLES, 2)
-        summary = np.concatenate([y.reshape(len(strips), ANGLES, -1).mean(axis=1), pooled], axis=1)
+        y = y.reshape(ANGLES * n, -1) @ w[9]
+        y += w[10]
+        np.maximum(y, 0, out=y)
+        edges = (y @ w[11] + w[12]).reshape(ANGLES, n, 2).transpose(1, 0, 2)
+        summary = np.concatenate([y.reshape(ANGLES, n, -1).mean(axis=0), pooled], axis=1)
         return edges, summary @ w[13] + w[14]
 
     @functools.cached_property
@@ -176,20 +222,41 @@ def _unscaled(kernel: Float, scale: Float) -> Float:
     return (kernel / np.tile(scale, len(kernel) // len(scale))[:, None]).astype(np.float32)
 
 
-def _convolve(x: Float, kernel: Float, bias: Float | None) -> Float:
-    """Circular convolution along axis 1 as one matrix product, with ReLU where there is a bias."""
-    n, length, channels = x.shape
-    width = len(kernel) // channels
-    half = width // 2
-    wrapped = np.concatenate([x[:, -half:], x, x[:, :half]], axis=1)
-    windows = np.lib.stride_tricks.as_strided(
-        wrapped, (n, length, width * channels), wrapped.strides, writeable=False
-    )
-    out = windows.reshape(n * length, -1) @ kernel
-    if bias is not None:
-        out += bias
-        np.maximum(out, 0, out=out)
-    return out.reshape(n, length, -1)
+def _convolve(x: Float, kernel: Float, start: Float, margin: int) -> tuple[Float, Float]:
+    """Circular convolution along the first axis, one product for each place of the kernel.
+
+    Angles come first, so that a shift along them is a contiguous part of the same array.
+
+    Parameters
+    ----------
+    x
+        (ANGLES + 2 h, n, channels); the h angles at each end are free, to close the circle.
+    kernel
+        ((2 h + 1) channels, channels_out).
+    start
+        (channels_out,) or (n, channels_out), what is added to.
+    margin
+        Angles that are left free at each end of the answer, for the next convolution.
+
+    Returns
+    -------
+    array, array
+        (ANGLES + 2 margin, n, channels_out), and the part of it without the margin.
+    """
+    n, channels = x.shape[1:]
+    half = (len(x) - ANGLES) // 2
+    if half:
+        x[:half], x[-half:] = x[-2 * half : -half], x[half : 2 * half]
+    out = np.empty((ANGLES + 2 * margin, n, kernel.shape[1]), dtype=np.float32)
+    middle = out[margin : margin + ANGLES]
+    middle[:] = start
+    rows = x.reshape(-1, channels)
+    for k in range(2 * half + 1):
+        sgemm(
+            1.0, kernel[k * channels : (k + 1) * channels].T, rows[k * n : (k + ANGLES) * n].T,
+            beta=1.0, c=middle.reshape(ANGLES * n, -1).T, overwrite_c=True,
+        )  # fmt: skip
+    return out, middle
 
 
 def coarse_shapes() -> list[tuple[int, ...]]:
