@@ -14,7 +14,8 @@ def start_tensorflow() -> None:
     """Import TensorFlow and touch its devices and compiler once, with stderr set aside.
 
     What it logs there (no GPU found, CPU features, compiler start) tells a microscopist nothing.
-    Later messages appear as usual. Does nothing where the user has imported TensorFlow already.
+    Later messages appear as usual. Of a GPU's memory no more is taken than training needs, where
+    TensorFlow would take all of it. Does nothing where the user has imported TensorFlow already.
     """
     if "tensorflow" in sys.modules:
         return
@@ -24,7 +25,8 @@ def start_tensorflow() -> None:
     with _stderr_aside():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
         tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1.0))
     if level is None:
         del os.environ["TF_CPP_MIN_LOG_LEVEL"]
