@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-core bench clean
+.PHONY: help install demo test test-core test-oldest bench clean
 
 help:
 	@echo "make demo    map a bent foil and the strain of a transistor; figures in demo-output/"
 	@echo "make test    lint and run the tests"
 	@echo "make test-core   the tests without py4DSTEM, newest NumPy"
+	@echo "make test-oldest the same with the oldest versions that are allowed"
 	@echo "make install the set-up alone"
 	@echo "make bench   the measured figures of benchmarks/README.md, long"
 
@@ -36,9 +37,17 @@ test-core:
 	.venv-core/bin/python -m pip install --quiet --editable ".[tests]"
 	.venv-core/bin/python -m pytest
 
+# the oldest versions that pyproject.toml allows
+test-oldest:
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python \
+		--resolution lowest-direct --editable ".[distributed,tests]"
+	.venv-oldest/bin/python -m pytest
+
 bench: install
 	$(BIN)/python -m pip install --quiet --editable ".[py4dstem,benchmarks]"
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) .venv-core demo-output
+	rm -rf $(VENV) .venv-core .venv-oldest demo-output
