@@ -395,9 +395,7 @@ def py4dstem_axes(
     return turn @ columns
 
 
-def strain_to_py4dstem(
-    components: ArrayLike, axes: ArrayLike | None = None
-) -> NDArray[np.float64]:
+def strain_to_py4dstem(components: ArrayLike, axes: ArrayLike | None = None) -> NDArray[np.float64]:
     """From finite strain in the detector frame to py4DSTEM's infinitesimal strain.
 
     Parameters
@@ -461,9 +459,7 @@ def strain_from_py4dstem(
         gradient[..., 1, 0] - gradient[..., 0, 1], gradient[..., 0, 0] + gradient[..., 1, 1]
     )
     stretch = gradient @ np.swapaxes(_turn(theta), -1, -2)
-    return np.stack(
-        [stretch[..., 0, 0] - 1, stretch[..., 1, 1] - 1, stretch[..., 0, 1], theta]
-    )
+    return np.stack([stretch[..., 0, 0] - 1, stretch[..., 1, 1] - 1, stretch[..., 0, 1], theta])
 
 
 def rotation_to_py4dstem_matrix(

@@ -195,9 +195,7 @@ def to_braggvectors(
     return braggvectors
 
 
-def from_braggvectors(
-    braggvectors: BraggVectors, *, calibrated: bool = True
-) -> DiffractionVectors:
+def from_braggvectors(braggvectors: BraggVectors, *, calibrated: bool = True) -> DiffractionVectors:
     """Turn py4DSTEM's ``BraggVectors`` into pyxem's diffraction vectors.
 
     Parameters
@@ -330,8 +328,10 @@ def _calibration_of(vectors: Any, table: Any) -> CubeCalibration:
     import types
 
     units = str(table.units)
-    axes = [types.SimpleNamespace(scale=s, offset=0.0, units=units, is_uniform=True) for s in
-            table.scale]
+    axes = [
+        types.SimpleNamespace(scale=s, offset=0.0, units=units, is_uniform=True)
+        for s in table.scale
+    ]
     signal = types.SimpleNamespace(
         axes_manager=types.SimpleNamespace(
             signal_axes=tuple(axes[::-1]), navigation_axes=vectors.axes_manager.navigation_axes

@@ -14,7 +14,7 @@ from pyxem_mlmaps._provenance import _plain
 from pyxem_mlmaps.mapping.mean_pattern import units_to_inverse_angstrom
 from pyxem_mlmaps.specs import Beam
 
-__all__ = ["NODE", "CubeCalibration"]
+__all__ = ["NODE", "CubeCalibration", "scan_units", "step_of"]
 
 NODE = "Py4DSTEM"
 """Where what has no place in a HyperSpy signal lies in its metadata."""
@@ -140,12 +140,12 @@ class CubeCalibration:
             If py4DSTEM cannot hold the axes: it has one pixel size for both.
         """
         y, x = signal.axes_manager.signal_axes[::-1]
-        size = _one_scale("detector", (y, x))
+        size = step_of((y, x), "detector")
         units, factor = _q_units(y.units)
         offsets = np.array([y.offset, x.offset], dtype=float)
         origin = tuple(float(v) for v in -offsets / size) if offsets.any() else None
         scan = signal.axes_manager.navigation_axes[::-1]
-        r_size = _one_scale("scan", scan) if scan else 1.0
+        r_size = step_of(scan)
         kept = signal.metadata.get_item(NODE, default=None)
         kept = kept.as_dictionary() if kept is not None else {}
         ellipse = kept.get("ellipse")
@@ -153,7 +153,7 @@ class CubeCalibration:
             size * factor,
             units,
             r_size,
-            _r_units(scan),
+            scan_units(scan),
             origin,
             None if origin is None else _shift_of(kept, signal.data.shape),
             kept.get("QR_rotation_degrees"),
@@ -204,7 +204,16 @@ def _convergence_angle(
     return None
 
 
-def _one_scale(what: str, axes: Any) -> float:
+def step_of(axes: Any, what: str = "scan") -> float:
+    """The one scale of HyperSpy axes (y, x); 1 if there are none.
+
+    Raises
+    ------
+    ValueError
+        If they have different scales, or such as py4DSTEM does not know.
+    """
+    if not axes:
+        return 1.0
     scales = [float(axis.scale) if axis.is_uniform else np.nan for axis in axes]
     if not (np.isfinite(scales).all() and min(scales) > 0):
         raise ValueError(
@@ -227,7 +236,8 @@ def _q_units(units: Any) -> tuple[str, float]:
     return ("pixels", 1.0) if factor is None else ("A^-1", factor)
 
 
-def _r_units(axes: Any) -> str:
+def scan_units(axes: Any) -> str:
+    """py4DSTEM's name of the unit of HyperSpy's scan axes."""
     units = axes[-1].units if axes else None
     if not isinstance(units, str) or units in ("", "px"):
         return "pixels"
