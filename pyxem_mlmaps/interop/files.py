@@ -72,12 +72,22 @@ def read_py4dstem(
             params = _calibration(file, group)
             blocks = _Blocks(path, file[group]["data"])
     if not modern:
-        py4dstem = require_py4dstem("reading a file older than py4DSTEM 0.14")
-        cube = py4dstem.read(path, datapath=datapath)
-        return from_datacube(cube, lazy=lazy, beam_energy=beam_energy)
+        return from_datacube(_read_old(path, datapath), lazy=lazy, beam_energy=beam_energy)
     calibration = CubeCalibration.from_params(params, beam_energy)
     title = group.rsplit("/", 1)[-1]
     return as_signal(blocks.as_dask() if lazy else blocks[...], calibration, lazy, title)
+
+
+def _read_old(path: Path, datapath: str | None) -> Any:
+    """A file from before py4DSTEM 0.14, which py4DSTEM knows how to read."""
+    py4dstem = require_py4dstem("reading a file older than py4DSTEM 0.14")
+    try:
+        return py4dstem.read(path, datapath=datapath)
+    except Exception as error:  # py4DSTEM raises bare exceptions for what it does not know
+        raise ValueError(
+            f"path={str(path)!r} is an HDF5 file, but not one that py4DSTEM can read ({error}). "
+            "HyperSpy's own files are read with hyperspy.api.load."
+        ) from error
 
 
 def _find(file: Any, path: Path, datapath: str | None) -> str:
