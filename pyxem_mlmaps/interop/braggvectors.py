@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps.interop._py4dstem import require_py4dstem
+from pyxem_mlmaps.interop.bragg_points import (
+    FIELDS,
+    bragg_points,
+    detector_shape,
+    direct_beams,
+    further_columns,
+    patterns_of,
+    vector_table,
+)
 from pyxem_mlmaps.interop.calibration import CubeCalibration
 from pyxem_mlmaps.interop.datacube import from_datacube
 
@@ -21,18 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["disk_positions", "from_braggvectors", "to_braggvectors"]
 
-Float = NDArray[np.float64]
-
-_FIELDS = {"sigma_ky": "sigma_qx", "sigma_kx": "sigma_qy", "misfit": "misfit", "h": "h", "k": "k"}
-"""Further columns, and what they are called as fields of ``BraggVectors``."""
-
 
 def disk_positions(
     datacube: DataCube,
     model: Any = None,
     lattice: DiskLattice | None = None,
     *,
-    descan: ArrayLike | str | None = None,
+    descan: ArrayLike | Literal["direct_beam"] | None = None,
     max_misfit: float | None = 1.0,
     show_progressbar: bool | None = None,
     num_workers: int | None = None,
@@ -150,16 +154,16 @@ def to_braggvectors(
     py4dstem = require_py4dstem("to_braggvectors")
     from emdfile import PointList, PointListArray
 
-    table = _table(vectors, max_misfit)
-    columns = _columns(vectors)
+    table = vector_table(vectors, max_misfit)
+    columns = further_columns(vectors)
     data = vectors.data
     if hasattr(data, "dask"):
         data = compute(
             data, show_progressbar=show_progressbar, num_workers=num_workers, text="Disk positions"
         )[0]
     scan = (1,) * (2 - len(table.scan_shape)) + table.scan_shape
-    rows = _patterns(data, scan)
-    detector = _detector_shape(vectors, datacube)
+    rows = patterns_of(data, scan)
+    detector = detector_shape(vectors, datacube)
     if datacube is not None and datacube.Rshape != scan:
         raise ValueError(
             f"vectors of a scan of {scan} points do not belong to this datacube of "
@@ -167,10 +171,10 @@ def to_braggvectors(
         )
     calibration = py4dstem.data.Calibration() if datacube is None else datacube.calibration
     if datacube is None:
-        _calibration_of(vectors, table).write_to(calibration)
+        CubeCalibration.from_vectors(vectors, table.scale, table.units).write_to(calibration)
     known = calibration.get_origin()
     if known is None or np.ndim(known[0]) == 0:
-        origin = _origins(rows, table, known)
+        origin = direct_beams(rows, table, known)
         calibration.set_origin((origin[..., 0].copy(), origin[..., 1].copy()))
     braggvectors = py4dstem.BraggVectors(
         scan, detector, calibration=calibration if datacube is None else None
@@ -180,7 +184,7 @@ def to_braggvectors(
     peaks = PointListArray(dtype=names, shape=scan, name="_v_uncal")
     saturated = 0
     for point in np.ndindex(scan):
-        points, bad = _points(rows[point], table, columns, np.dtype(names))
+        points, bad = bragg_points(rows[point], table, columns, np.dtype(names))
         peaks[point] = PointList(points)
         saturated += bad
     braggvectors.set_raw_vectors(peaks)
@@ -210,9 +214,9 @@ def from_braggvectors(braggvectors: BraggVectors, *, calibrated: bool = True) ->
     Returns
     -------
     vectors
-        Computed ``DiffractionVectors`` with columns ``ky``, ``kx``, ``intensity``, and ``sigma_ky``,
-        ``sigma_kx``, ``misfit``, ``h``, ``k`` where the vectors have them; in the unit of the
-        calibration, with their zero at the mean origin. pyxem's methods and
+        Computed ``DiffractionVectors`` with columns ``ky``, ``kx``, ``intensity``, and
+        ``sigma_ky``, ``sigma_kx``, ``misfit``, ``h``, ``k`` where the vectors have them; in the
+        unit of the calibration, with their zero at the mean origin. pyxem's methods and
         :func:`pyxem_mlmaps.strain_map` take it; the latter needs ``lattice=`` if there are no
         ``h`` and ``k``, as for disks that py4DSTEM detected.
 
@@ -246,8 +250,8 @@ def from_braggvectors(braggvectors: BraggVectors, *, calibrated: bool = True) ->
             "undone. Measure the origin first, or give calibrated=False."
         )
     scan = tuple(braggvectors.Rshape)
-    raw = {tuple(p): braggvectors.raw[p].data.dtype.names for p in [(0, 0)]}[(0, 0)]
-    further = {name: field for name, field in _FIELDS.items() if field in raw}
+    raw = braggvectors.raw[0, 0].data.dtype.names
+    further = {name: field for name, field in FIELDS.items() if field in raw}
     rows = np.empty(scan, dtype=object)
     for point in np.ndindex(scan):
         points = braggvectors.get_vectors(
@@ -278,121 +282,6 @@ def from_braggvectors(braggvectors: BraggVectors, *, calibrated: bool = True) ->
     if microscope is not None:
         vectors.metadata.set_item("Acquisition_instrument", microscope.as_dictionary())
     return vectors
-
-
-def _table(vectors: Any, max_misfit: float | None) -> Any:
-    """How to read the columns; any lattice will do for vectors without indices."""
-    from pyxem_mlmaps.mapping.strain_vectors import VectorTable
-    from pyxem_mlmaps.specs import DiskLattice
-
-    unused = DiskLattice((0, 0), (1, 0), (0, 1), [(0, 0)], 1)
-    return VectorTable.from_vectors(vectors, unused, None, max_misfit, 0.0)
-
-
-def _columns(vectors: Any) -> tuple[int, dict[str, str]]:
-    """Column number of the intensity, and which further columns there are."""
-    names = [str(name) for name in vectors.column_names]
-    if "intensity" not in names:
-        raise ValueError(
-            f"vectors have the columns {names}; py4DSTEM needs an 'intensity' as weight."
-        )
-    return names.index("intensity"), {n: f for n, f in _FIELDS.items() if n in names}
-
-
-def _patterns(data: Any, scan: tuple[int, int]) -> NDArray[np.object_]:
-    """(scan y, scan x) objects, each (n, columns)."""
-    rows = np.empty(scan, dtype=object)
-    if data.dtype == object:
-        flat = data.ravel()
-    else:
-        flat = data.reshape(-1, *data.shape[-2:])
-    for i, point in enumerate(np.ndindex(scan)):
-        rows[point] = np.asarray(flat[i], dtype=float)
-    return rows
-
-
-def _detector_shape(vectors: Any, datacube: Any) -> tuple[int, int]:
-    if datacube is not None:
-        return datacube.Qshape
-    shape = vectors.detector_shape
-    if shape is None:
-        raise ValueError(
-            "vectors.detector_shape is not set: py4DSTEM needs the size of the detector, (ky, kx) "
-            "in pixels. Set it, or give the datacube."
-        )
-    return int(shape[0]), int(shape[1])
-
-
-def _calibration_of(vectors: Any, table: Any) -> CubeCalibration:
-    """From the vectors' scales and units; the origin is set later, for each pattern."""
-    import types
-
-    units = str(table.units)
-    axes = [
-        types.SimpleNamespace(scale=s, offset=0.0, units=units, is_uniform=True)
-        for s in table.scale
-    ]
-    signal = types.SimpleNamespace(
-        axes_manager=types.SimpleNamespace(
-            signal_axes=tuple(axes[::-1]), navigation_axes=vectors.axes_manager.navigation_axes
-        ),
-        metadata=vectors.metadata,
-        data=vectors.data,
-    )
-    return CubeCalibration.from_signal(signal)
-
-
-def _origins(rows: Any, table: Any, known: Any) -> Float:
-    """(scan y, scan x, 2) y, x px of the direct beam.
-
-    The lattice was found with its brightest disk as origin; where the mean origin is ``known``,
-    the lattice point next to it is the direct beam.
-    """
-    from pyxem_mlmaps.mapping.strain_vectors import fit_block
-
-    zero = -np.asarray(table.offset) / table.scale if known is None else np.asarray(known)
-    if table.indices is None:
-        return np.tile(zero.astype(float), (*rows.shape, 1))
-    fits = fit_block(rows, table)
-    origin, basis = fits[..., :2].copy(), fits[..., 2:6].reshape(*rows.shape, 2, 2)
-    lost = ~np.isfinite(fits[..., :6]).all(axis=-1)
-    if lost.all():
-        return np.tile(zero.astype(float), (*rows.shape, 1))
-    if known is not None or zero.any():
-        middle = np.median(basis[~lost], axis=0)
-        away = zero - np.median(origin[~lost], axis=0)
-        h, k = np.round(away @ np.linalg.inv(middle))
-        origin += h * basis[..., 0, :] + k * basis[..., 1, :]
-    origin[lost] = np.median(origin[~lost], axis=0)
-    return origin
-
-
-def _points(
-    rows: Float, table: Any, columns: tuple[int, dict[str, str]], dtype: Any
-) -> tuple[Any, int]:
-    """One pattern as a structured array, and how many intensities were missing."""
-    positions = (rows[:, table.position] - table.offset) / table.scale
-    good = np.isfinite(positions).all(axis=1)
-    if table.misfit is not None and table.max_misfit is not None:
-        with np.errstate(invalid="ignore"):
-            good &= rows[:, table.misfit] <= table.max_misfit
-    points = np.zeros(int(good.sum()), dtype=dtype)
-    points["qx"], points["qy"] = positions[good].T
-    intensity = rows[good, columns[0]]
-    missing = ~np.isfinite(intensity)
-    if missing.any():
-        intensity = np.where(missing, np.max(intensity[~missing], initial=1.0), intensity)
-    points["intensity"] = intensity
-    pairs = {"sigma_qx": (table.sigma, 0), "sigma_qy": (table.sigma, 1)}
-    pairs |= {"h": (table.indices, 0), "k": (table.indices, 1)}
-    for field in columns[1].values():
-        if field == "misfit":
-            points[field] = rows[good, table.misfit]
-        elif pairs[field][0] is not None:
-            pair, i = pairs[field]
-            scale = table.scale[i] if field.startswith("sigma") else 1.0
-            points[field] = rows[good, pair[i]] / scale
-    return points, int(missing.sum())
 
 
 def _empty_signal(scan: tuple[int, ...], detector: tuple[int, ...], known: CubeCalibration) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from pyxem_mlmaps._provenance import _plain
 from pyxem_mlmaps.mapping.mean_pattern import units_to_inverse_angstrom
 from pyxem_mlmaps.specs import Beam
 
-__all__ = ["NODE", "CubeCalibration", "scan_units", "step_of"]
+__all__ = ["NODE", "CubeCalibration", "detector_units", "one_step", "scan_units", "step_of"]
 
 NODE = "Py4DSTEM"
 """Where what has no place in a HyperSpy signal lies in its metadata."""
@@ -141,7 +141,7 @@ class CubeCalibration:
         """
         y, x = signal.axes_manager.signal_axes[::-1]
         size = step_of((y, x), "detector")
-        units, factor = _q_units(y.units)
+        units, factor = detector_units(y.units)
         offsets = np.array([y.offset, x.offset], dtype=float)
         origin = tuple(float(v) for v in -offsets / size) if offsets.any() else None
         scan = signal.axes_manager.navigation_axes[::-1]
@@ -161,6 +161,26 @@ class CubeCalibration:
             None if ellipse is None else tuple(float(v) for v in ellipse),
             signal.metadata.get_item(_TEM + "beam_energy", default=None),
             signal.metadata.get_item(_TEM + "convergence_angle", default=None),
+        )
+
+    @classmethod
+    def from_vectors(cls, vectors: Any, scales: Sequence[float], units: str) -> CubeCalibration:
+        """From diffraction vectors with these scales and this unit; without an origin.
+
+        Raises
+        ------
+        ValueError
+            As for :meth:`from_signal`.
+        """
+        q_units, factor = detector_units(units)
+        scan = vectors.axes_manager.navigation_axes[::-1]
+        return cls(
+            q_size=one_step(scales, "detector") * factor,
+            q_units=q_units,
+            r_size=step_of(scan),
+            r_units=scan_units(scan),
+            beam_energy=vectors.metadata.get_item(_TEM + "beam_energy", default=None),
+            convergence_angle=vectors.metadata.get_item(_TEM + "convergence_angle", default=None),
         )
 
     def describe(self, signal: Any) -> None:
@@ -205,30 +225,33 @@ def _convergence_angle(
 
 
 def step_of(axes: Any, what: str = "scan") -> float:
-    """The one scale of HyperSpy axes (y, x); 1 if there are none.
+    """The one scale of HyperSpy axes (y, x); 1 if there are none. See :func:`one_step`."""
+    scales = [float(axis.scale) if axis.is_uniform else np.nan for axis in axes]
+    return one_step(scales, what) if scales else 1.0
+
+
+def one_step(scales: Sequence[float], what: str) -> float:
+    """The scale that axes share.
 
     Raises
     ------
     ValueError
         If they have different scales, or such as py4DSTEM does not know.
     """
-    if not axes:
-        return 1.0
-    scales = [float(axis.scale) if axis.is_uniform else np.nan for axis in axes]
     if not (np.isfinite(scales).all() and min(scales) > 0):
         raise ValueError(
-            f"signal: the {what} axes have scales {scales}; py4DSTEM needs uniform ones that grow. "
-            "Interpolate an axis that is not uniform; flip data and axis of a negative scale."
+            f"signal: the {what} axes have scales {list(scales)}; py4DSTEM needs uniform ones that "
+            "grow. Interpolate an axis that is not uniform; flip data and axis of a negative scale."
         )
     if abs(scales[0] / scales[-1] - 1) > _EQUAL:
         raise ValueError(
-            f"signal: the {what} axes have scales {scales}, and py4DSTEM has one pixel size for "
-            "both. Rebin or interpolate to equal pixels."
+            f"signal: the {what} axes have scales {list(scales)}, and py4DSTEM has one pixel size "
+            "for both. Rebin or interpolate to equal pixels."
         )
-    return scales[0]
+    return float(scales[0])
 
 
-def _q_units(units: Any) -> tuple[str, float]:
+def detector_units(units: Any) -> tuple[str, float]:
     """py4DSTEM's name of a unit, and how many of these one unit is."""
     if str(units) in ("mrad", "rad"):
         return "mrad", 1.0 if str(units) == "mrad" else 1e3

@@ -148,6 +148,16 @@ def test_direct_beam_is_next_to_the_calibrated_origin(exact_vectors):
     np.testing.assert_allclose(qy0, [[93.8, 93.6, 93.4]] * 2)
 
 
+def test_points_without_a_lattice_get_the_origin_of_the_others(exact_vectors):
+    """Nothing there, and three disks of noise that pass for a lattice of their own."""
+    other = exact_vectors.deepcopy()
+    other.data[0, 0] = other.data[0, 0][:0]
+    other.data[0, 1] = np.array([[0.0, 0, 1, 0, 0], [0.9, 0, 1, 1, 0], [0, 0.9, 1, 0, 1]])
+    qx0, qy0 = interop.to_braggvectors(other).calibration.get_origin()
+    np.testing.assert_allclose(qx0[0, :2], np.median([101.3, 101.6, 101.6, 101.6]))
+    np.testing.assert_allclose(qy0[0, :2], np.median([93.4, 93.8, 93.6, 93.4]))
+
+
 def test_descan_and_ellipse_are_undone(exact_vectors):
     """An ellipse calibrated in py4DSTEM: the same numbers as in its calibrated vectors."""
     braggvectors = interop.to_braggvectors(exact_vectors)

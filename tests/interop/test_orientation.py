@@ -91,7 +91,7 @@ def disorientation(found, truth, phase):
 def test_acom_finds_the_orientation_that_made_the_pattern(
     crystal, gold, vectors, rotations, qr_rotation
 ):
-    """Within two steps of the plan of 2°; with a wrong axis or sign most are tens of degrees off."""
+    """Within two steps of the plan of 2°; a wrong axis or sign is tens of degrees off."""
     braggvectors = interop.to_braggvectors(vectors)
     if qr_rotation:
         braggvectors.calibration.set_QR_rotation_degrees(qr_rotation)
