@@ -100,7 +100,7 @@ def as_signal(data: Any, calibration: CubeCalibration, lazy: bool | None, title:
         lazy = not in_memory
     if lazy:
         if not hasattr(data, "dask"):
-            data = da.from_array(data, chunks=("auto", "auto", -1, -1))
+            data = da.from_array(data, chunks=("auto", "auto", -1, -1), name=False)
         signal = LazyElectronDiffraction2D(data)
     else:
         signal = ElectronDiffraction2D(np.asarray(data))
@@ -197,7 +197,7 @@ def _in_memory(
         if path.exists():
             raise FileExistsError(f"out={str(out)!r} exists already: delete it or give another.")
         file = np.lib.format.open_memmap(path, mode="w+", dtype=data.dtype, shape=data.shape)
-        blocks = data if hasattr(data, "dask") else da.from_array(data)
+        blocks = data if hasattr(data, "dask") else da.from_array(data, name=False)
         writing = da.store(blocks, file, lock=False, compute=False)
         compute(writing, text="Writing", **bars)
         file.flush()

@@ -149,4 +149,7 @@ class _Blocks:
         chunks = da.core.normalize_chunks(
             wanted, self.shape, dtype=self.dtype, previous_chunks=self.chunks
         )
-        return da.from_array(self, chunks=chunks, asarray=False, meta=np.empty(0, self.dtype))
+        # no name from path and shape: another file may come to lie there
+        return da.from_array(
+            self, chunks=chunks, name=False, asarray=False, meta=np.empty(0, self.dtype)
+        )

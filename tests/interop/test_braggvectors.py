@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,18 @@ def test_network_in_py4dstems_pipeline(measured, known_strain, py4dstem_strain):
     found = strain_from_py4dstem(strainmap.data[:4])
     np.testing.assert_allclose(found, known_strain, atol=3e-4)
     np.testing.assert_allclose(found, reference(measured[1]).data, atol=3e-4)
+
+
+def test_uncalibrated_memory_map(patterns, known_strain, tmp_path, py4dstem_strain):
+    """As from import_file with mem="MEMMAP": no calibration is needed for strain."""
+    np.save(tmp_path / "scan.npy", patterns)
+    cube = py4dstem.DataCube(np.load(tmp_path / "scan.npy", mmap_mode="r"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*not calibrated")
+        braggvectors = interop.disk_positions(cube)
+    assert braggvectors.calstate["center"] and not braggvectors.calstate["pixel"]
+    found = strain_from_py4dstem(py4dstem_strain(braggvectors).data[:4])
+    np.testing.assert_allclose(found, known_strain, atol=3e-4)
 
 
 def test_same_patterns_through_both_packages(signal, measured, known_strain, py4dstem_strain):

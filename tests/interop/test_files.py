@@ -61,6 +61,20 @@ def test_which_of_several(saved):
     assert s.data.shape == (2, 2, 4, 4)
 
 
+def test_older_files_are_left_to_py4dstem(saved, tmp_path, monkeypatch):
+    """No such file can be written any more: what is read is made up, that it is asked is not."""
+    path, cube = saved
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file["4DSTEM_experiment"] = 0
+    asked = []
+    monkeypatch.setattr(
+        py4dstem, "read", lambda path, datapath=None: asked.append((path, datapath)) or cube
+    )
+    s = interop.read_py4dstem(tmp_path / "old.h5", "datacube_0")
+    assert asked == [(tmp_path / "old.h5", "datacube_0")]
+    np.testing.assert_array_equal(s.data.compute(), cube.data)
+
+
 def test_other_files_are_refused(saved, exact_vectors, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         interop.read_py4dstem(tmp_path / "nowhere.h5")
