@@ -1,4 +1,5 @@
 from . import data as data
+from . import interop as interop
 from . import plotting as plotting
 from ._signal_methods import register, unregister
 from ._version import __version__
@@ -31,6 +32,7 @@ __all__ = [
     "RockingLibrary",
     "__version__",
     "data",
+    "interop",
     "load_model",
     "map_intensities",
     "map_polycrystal",

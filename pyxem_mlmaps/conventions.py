@@ -30,6 +30,18 @@ by negating all coordinates. Inverse-pole-figure colours cannot tell the two apa
 Where pyxem reports a mirrored template (factor −1) it takes Φ → −Φ, φ2 → −φ2: a mirror plane normal
 to the crystal's y axis. Crystals whose Laue class lacks that plane (triclinic, 4/m, −3, 6/m) then
 get a wrong rotation from pyxem, and agree with this package for factor +1 only.
+
+py4DSTEM (0.14)
+    Its x runs along rows (down: qx = ky), its y along columns (right: qy = kx), its z towards the
+    source. The columns of an orientation matrix O are these axes in the crystal frame, which is
+    orix's, so g = Oᵀ·g_crystal. Strain is infinitesimal in reciprocal space: with g = β·g0 for the
+    reciprocal lattice vectors, β = F⁻ᵀ,
+
+        e_xx = 1 − β_xx,  e_yy = 1 − β_yy,  e_xy = −(β_xy + β_yx)/2,  theta = (β_xy − β_yx)/2.
+
+    Nothing is lost in that, so both ways are exact: a bar drawn out by 2 % has 0.0200 here and
+    0.0196 there. If the rotation between scan and detector is calibrated, all of it is in the axes
+    of the scan. ``tests/interop`` compares with py4DSTEM's own answers.
 """
 
 from __future__ import annotations
@@ -47,7 +59,12 @@ if TYPE_CHECKING:
 __all__ = [
     "detector_matrix_to_rotation",
     "in_plane_matrix",
+    "py4dstem_axes",
+    "py4dstem_matrix_to_rotation",
     "rotation_to_detector_matrix",
+    "rotation_to_py4dstem_matrix",
+    "strain_from_py4dstem",
+    "strain_to_py4dstem",
     "tilt_matrix",
     "tilted_rotation",
     "transverse_wavevector",
@@ -344,3 +361,190 @@ def transverse_wavevector(
     """
     tilts = np.broadcast_arrays(np.radians(tilt_x), np.radians(tilt_y))
     return -wavenumber * np.stack(tilts, axis=-1)
+
+
+def py4dstem_axes(
+    qr_rotation: float = 0.0, qr_flip: bool = False, coordinate_rotation: float = 0.0
+) -> NDArray[np.float64]:
+    """Matrix from the detector frame to the (x, y) that py4DSTEM gives strain and vectors in.
+
+    Parameters
+    ----------
+    qr_rotation, qr_flip
+        py4DSTEM's calibrated rotation of the detector against the scan, in degrees, and whether
+        the pattern is mirrored as well. Zero and False if the vectors are not rotated.
+    coordinate_rotation
+        The argument of py4DSTEM's ``StrainMap.get_strain``, in degrees.
+
+    Returns
+    -------
+    Q
+        (2, 2) orthogonal: ``v_py4dstem = Q @ (v_kx, v_ky)``.
+
+    Examples
+    --------
+    py4DSTEM's x is ky, its y is kx:
+
+    >>> from pyxem_mlmaps.conventions import py4dstem_axes
+    >>> py4dstem_axes().astype(int)
+    array([[0, 1],
+           [1, 0]])
+    """
+    columns = np.eye(2) if qr_flip else np.array([[0.0, 1.0], [1.0, 0.0]])
+    turn = _turn(np.radians(qr_rotation - coordinate_rotation))
+    return turn @ columns
+
+
+def strain_to_py4dstem(components: ArrayLike, axes: ArrayLike | None = None) -> NDArray[np.float64]:
+    """From finite strain in the detector frame to py4DSTEM's infinitesimal strain.
+
+    Parameters
+    ----------
+    components
+        (4, ...): e11 along kx, e22 along ky, e12 and θ in radians, of F = (I + e)·R(θ), as
+        :func:`pyxem_mlmaps.strain_map` gives them without ``axis``.
+    axes
+        From :func:`py4dstem_axes`; by default py4DSTEM's x is ky and its y is kx.
+
+    Returns
+    -------
+    components
+        (4, ...): e_xx, e_yy, e_xy and theta of py4DSTEM's ``StrainMap``. NaN stays NaN.
+
+    Examples
+    --------
+    A crystal stretched by 2 % along kx:
+
+    >>> from pyxem_mlmaps.conventions import strain_to_py4dstem
+    >>> strain_to_py4dstem([0.02, 0.0, 0.0, 0.0]).round(4) + 0.0
+    array([0.    , 0.0196, 0.    , 0.    ])
+    """
+    e11, e22, e12, theta = np.asarray(components, dtype=float)
+    stretch = _matrix(1 + e11, e12, e12, 1 + e22)
+    q = py4dstem_axes() if axes is None else np.asarray(axes, dtype=float)
+    beta = q @ _inverse_transpose(stretch @ _turn(theta)) @ q.T
+    xy, yx = beta[..., 0, 1], beta[..., 1, 0]
+    return np.stack([1 - beta[..., 0, 0], 1 - beta[..., 1, 1], -(xy + yx) / 2, (xy - yx) / 2])
+
+
+def strain_from_py4dstem(
+    components: ArrayLike, axes: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """From py4DSTEM's infinitesimal strain to finite strain in the detector frame.
+
+    Parameters
+    ----------
+    components
+        (4, ...): e_xx, e_yy, e_xy and theta of py4DSTEM's ``StrainMap``.
+    axes
+        From :func:`py4dstem_axes`; by default py4DSTEM's x is ky and its y is kx.
+
+    Returns
+    -------
+    components
+        (4, ...): e11, e22, e12 and θ in radians, as :func:`pyxem_mlmaps.strain_map` gives them.
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps.conventions import strain_from_py4dstem, strain_to_py4dstem
+    >>> there = strain_to_py4dstem([0.02, -0.01, 0.005, 0.1])
+    >>> strain_from_py4dstem(there).round(12)
+    array([ 0.02 , -0.01 ,  0.005,  0.1  ])
+    """
+    xx, yy, xy, theta = np.asarray(components, dtype=float)
+    beta = _matrix(1 - xx, theta - xy, -theta - xy, 1 - yy)
+    q = py4dstem_axes() if axes is None else np.asarray(axes, dtype=float)
+    gradient = _inverse_transpose(q.T @ beta @ q)
+    theta = np.arctan2(
+        gradient[..., 1, 0] - gradient[..., 0, 1], gradient[..., 0, 0] + gradient[..., 1, 1]
+    )
+    stretch = gradient @ np.swapaxes(_turn(theta), -1, -2)
+    return np.stack([stretch[..., 0, 0] - 1, stretch[..., 1, 1] - 1, stretch[..., 0, 1], theta])
+
+
+def rotation_to_py4dstem_matrix(
+    rotation: Rotation, qr_rotation: float = 0.0
+) -> NDArray[np.float64]:
+    """py4DSTEM's orientation matrix of an orix rotation.
+
+    Parameters
+    ----------
+    rotation
+        orix rotation(s) in the frame of pyxem's crystal maps, of any shape.
+    qr_rotation
+        py4DSTEM's calibrated rotation of the detector against the scan, in degrees.
+
+    Returns
+    -------
+    O
+        (..., 3, 3): its columns are py4DSTEM's x, y and z in the crystal frame, as in
+        ``OrientationMap.matrix``. A single rotation gives (1, 3, 3).
+
+    Examples
+    --------
+    The identity looks down c, and has a to the left: py4DSTEM's −y.
+
+    >>> from orix.quaternion import Rotation
+    >>> from pyxem_mlmaps.conventions import rotation_to_py4dstem_matrix
+    >>> rotation_to_py4dstem_matrix(Rotation.identity())[0].astype(int)
+    array([[ 0, -1,  0],
+           [ 1,  0,  0],
+           [ 0,  0,  1]])
+    """
+    to_image = _detector_to_py4dstem(qr_rotation)
+    return np.swapaxes(to_image @ rotation_to_detector_matrix(rotation), -1, -2)
+
+
+def py4dstem_matrix_to_rotation(matrix: ArrayLike, qr_rotation: float = 0.0) -> Rotation:
+    """The orix rotation of py4DSTEM's orientation matrix.
+
+    Parameters
+    ----------
+    matrix
+        (..., 3, 3) proper rotation matrices, as in py4DSTEM's ``OrientationMap.matrix``.
+    qr_rotation
+        py4DSTEM's calibrated rotation of the detector against the scan, in degrees, if the
+        matched vectors were turned by it.
+
+    Returns
+    -------
+    rotation
+        orix rotations in the frame of pyxem's crystal maps, of shape (...), or (1,) for one matrix.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is not a proper rotation to within 1e-6.
+
+    Examples
+    --------
+    >>> from pyxem_mlmaps.conventions import py4dstem_matrix_to_rotation
+    >>> py4dstem_matrix_to_rotation([[0, -1, 0], [1, 0, 0], [0, 0, 1]]).data
+    array([[1., 0., 0., 0.]])
+    """
+    m = np.swapaxes(np.asarray(matrix, dtype=float), -1, -2)
+    return detector_matrix_to_rotation(_detector_to_py4dstem(qr_rotation).T @ m)
+
+
+def _detector_to_py4dstem(qr_rotation: float) -> NDArray[np.float64]:
+    """x and y change places and z is turned round, which together is a proper rotation."""
+    matrix = -np.eye(3)
+    matrix[:2, :2] = py4dstem_axes(qr_rotation)
+    return matrix
+
+
+def _turn(angle: ArrayLike) -> NDArray[np.float64]:
+    """(..., 2, 2) rotation from x towards y by radians."""
+    c, s = np.cos(angle), np.sin(angle)
+    return _matrix(c, -s, s, c)
+
+
+def _matrix(a: ArrayLike, b: ArrayLike, c: ArrayLike, d: ArrayLike) -> NDArray[np.float64]:
+    return np.stack([np.stack([a, b], axis=-1), np.stack([c, d], axis=-1)], axis=-2)
+
+
+def _inverse_transpose(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NaN, not an error, where there is none."""
+    a, b, c, d = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 0], matrix[..., 1, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _matrix(d, -c, -b, a) / np.asarray(a * d - b * c)[..., None, None]
