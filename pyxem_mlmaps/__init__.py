@@ -1,8 +1,8 @@
 """Crystal orientation and strain from 4D-STEM, by networks trained on dynamical simulations.
 
 Importing this package attaches ``ml_orientation_map`` and ``ml_disk_positions`` to
-``pyxem.signals.Diffraction2D``, at once or as soon as pyxem is imported. pyxem, TensorFlow and abTEM
-are imported only when they are first needed.
+``pyxem.signals.Diffraction2D``, at once or as soon as pyxem is imported. pyxem, TensorFlow and
+abTEM are imported only when they are first needed.
 """
 
 import lazy_loader as _lazy
