@@ -121,7 +121,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         default = action.default
         if isinstance(action, argparse.BooleanOptionalAction):
             return f"{text} (default: {action.option_strings[0 if default else 1]})"
-        if "default" in text.lower() or default in (None, False, [], argparse.SUPPRESS):
+        nothing = default is None or default is False or default in ([], argparse.SUPPRESS)
+        if nothing or "default" in text.lower():
             return text
         if isinstance(default, (list, tuple)):
             separator = " " if isinstance(default, list) else ","
