@@ -20,6 +20,27 @@ def test_heavy_packages_wait_until_needed():
     assert run.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pyxem_mlmaps; assert 'pyxem' not in sys.modules; import pyxem",
+        "import pyxem; import pyxem_mlmaps",
+        "import pyxem_mlmaps, importlib; importlib.reload(pyxem_mlmaps); import pyxem",
+        "import pyxem_mlmaps; from pyxem_mlmaps import register; register()",
+        "import pyxem_mlmaps.strain_result",
+    ],
+)
+def test_methods_are_there_as_soon_as_pyxem_is(code):
+    """Whichever is imported first; and pyxem, which takes seconds, is imported only if needed."""
+    code = f"import sys, warnings; warnings.simplefilter('ignore'); {code}; " + (
+        "s = sys.modules['pyxem.signals'].LazyElectronDiffraction2D; "
+        "print(s.ml_orientation_map.__module__, s.ml_disk_positions.__module__, "
+        "[f for f in sys.meta_path if 'pyxem_mlmaps' in type(f).__module__])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["pyxem_mlmaps._signal_methods"] * 2 + ["[]"]
+
+
 @pytest.mark.parametrize("name", mlmaps.__all__)
 def test_public_names_exist_and_are_documented(name):
     value = getattr(mlmaps, name)

@@ -136,7 +136,7 @@ def _beam(signal: Any) -> Any:
     missing = [f"--{n.replace('_', '-')}" for n, value in found.items() if value is None]
     if missing:
         raise ValueError(f"the file does not say its beam: give {' and '.join(missing)}.")
-    return Beam(**{name: float(value) for name, value in found.items()})
+    return Beam(*(float(value) for value in found.values()))
 
 
 def _physics(options: argparse.Namespace) -> dict[str, Any]:

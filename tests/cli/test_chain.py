@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
@@ -41,10 +43,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def scan(folder, tmp_path):
-    """The scan, as a link of its own, so that what is written beside it is this test's."""
-    link = tmp_path / "scan.zspy"
-    link.symlink_to(folder / "scan.zspy", target_is_directory=True)
-    return link
+    """A copy of the scan, so that what is written beside it is this test's."""
+    return shutil.copytree(folder / "scan.zspy", tmp_path / "scan.zspy")
 
 
 def test_library_is_that_of_the_function(folder):
@@ -192,11 +192,11 @@ def test_existing_outputs_are_kept(folder, scan, tmp_path, capsys):
 def test_one_bad_scan_of_three(folder, scan, tmp_path, capsys):
     """The others are mapped, the exit code is 1, and the end says which one failed."""
     for name in ("a.zspy", "c.zspy"):
-        (tmp_path / name).symlink_to(folder / "scan.zspy", target_is_directory=True)
+        shutil.copytree(folder / "scan.zspy", tmp_path / name)
     (tmp_path / "b.zspy").mkdir()
+    shutil.rmtree(scan)
     model, maps = folder / "gasb.keras", tmp_path / "maps"
-    line = ("map", tmp_path / "[abc].zspy", tmp_path / "?.zspy", "--model", model)
-    line = ("map", tmp_path / "?.zspy", "--model", model, "--output", maps, "--no-refine")
+    line = ("map", tmp_path / "*.zspy", "--model", model, "--output", maps, "--no-refine")
     assert run(*line, "--figure", maps / "f.png") == 1
     told = capsys.readouterr()
     assert "2 of 3" in told.out
@@ -256,28 +256,102 @@ def test_calibration_by_flags(folder, tmp_path, capsys):
     assert "warning: The signal and the model do not agree" in warned and "Traceback" not in warned
 
 
+def test_files_of_other_layouts(folder, tmp_path):
+    """All four axes as signal axes, as some formats have them, and a file of several data sets."""
+    from argparse import Namespace
+
+    from pyxem_mlmaps.cli._scan import load_scan
+
+    data = hs.load(folder / "scan.zspy").data
+    options = Namespace(
+        dataset=None, beam_energy=None, convergence_angle=None, scale=0.01, scan_step=None
+    )
+    hs.signals.BaseSignal(data).save(tmp_path / "four.zspy")
+    assert hs.load(tmp_path / "four.zspy").axes_manager.signal_dimension == 4
+    s = load_scan(tmp_path / "four.zspy", options)
+    assert s._lazy and s.axes_manager.signal_dimension == 2
+    np.testing.assert_array_equal(s.data, data)
+    assert [axis.scale for axis in s.axes_manager.signal_axes] == [0.01, 0.01]
+
+    survey = hs.signals.Signal2D(np.zeros((5, 5)))
+    assert _held(load_scan, [survey, s], options).data.shape == data.shape
+    with pytest.raises(ValueError, match="0: shape .* 1: shape .*--dataset"):
+        _held(load_scan, [s, s], options)
+    options.dataset = 0
+    assert _held(load_scan, [survey, s], options).data.shape == (5, 5)
+
+
+def _held(load_scan, signals, options):
+    """What is read of a file that holds these signals."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hs, "load", lambda path, lazy: signals)
+        return load_scan(Path(__file__), options)
+
+
 def test_progress_on_stderr(folder, scan, capsys):
     assert run("map", scan, "--model", folder / "gasb.keras", "--no-refine") == 0
     told = capsys.readouterr()
     assert "Orientation" in told.err and "Orientation:" not in told.out
 
 
-@pytest.mark.slow
-def test_grains(tmp_path):
-    """The same map as the function's, in a file that orix reads."""
+@pytest.fixture
+def polycrystal_calls(monkeypatch):
+    """Stands in for ``map_polycrystal``, which takes minutes: records how it is called."""
+    from orix.crystal_map import CrystalMap, PhaseList, create_coordinate_arrays
+    from orix.quaternion import Rotation
+
+    calls = []
+    places, n = create_coordinate_arrays((6, 8), (5, 5))
+    angles = np.random.default_rng(0).uniform(0.1, 1.4, (n, 3))
+    xmap = CrystalMap(
+        Rotation.from_euler(angles),
+        **places,
+        phase_list=PhaseList(mlmaps.data.uo2()),
+        prop={"precise": np.arange(n) % 2, "misfit": np.full(n, 0.5)},
+    )
+    monkeypatch.setattr(mlmaps, "map_polycrystal", lambda *a, **k: calls.append((a, k)) or xmap)
+    return calls, xmap
+
+
+def test_grains(scan, tmp_path, polycrystal_calls, capsys):
+    """Crystals, the file's beam and all options arrive; orix reads what is written."""
     from orix.io import load
 
-    s = mlmaps.data.polycrystal((6, 6), n_grains=1, seed=1)
-    s.save(tmp_path / "scan.zspy")
-    line = ("grains", tmp_path / "scan.zspy", "--crystal", "uo2", "--thickness", 35, 85, "--quiet")
-    assert run(*line, "--cache", tmp_path / "cache", "--figure", tmp_path / "g.png") == 0
+    calls, expected = polycrystal_calls
+    line = "--crystal uo2,gasb --thickness 35 85 --mosaic 0.01 --grain-angle 3 --num-workers 2"
+    figure = ("--figure", tmp_path / "grains.png")
+    assert run("grains", scan, *line.split(), "--cache", tmp_path / "cache", *figure) == 0
+    (((signal, phases, beam), options),) = calls
+    assert signal.data.shape[:2] == (6, 8) and signal._lazy
+    assert [phase.name for phase in phases] == ["UO2", "GaSb"]
+    assert (beam.energy, beam.convergence_angle) == (300, 1.1)
+    assert options == {
+        "thickness": (35.0, 85.0),
+        "template_step": 1.0,
+        "grain_angle": 3.0,
+        "subgrain_angle": 0.1,
+        "optics": "measure",
+        "simulation": {"mosaic": 0.01},
+        "cache": tmp_path / "cache",
+        "cache_size": 4e9,
+        "show_progressbar": True,
+        "num_workers": 2,
+    }
     xmap = load(tmp_path / "scan_grains.h5")
-    expected = mlmaps.map_polycrystal(
-        hs.load(tmp_path / "scan.zspy", lazy=True),
-        mlmaps.data.uo2(),
-        mlmaps.Beam(300, 1.5),
-        thickness=(35, 85),
-        cache=tmp_path / "cache",
-    )
-    np.testing.assert_allclose(xmap.rotations.data, expected.rotations.data, atol=1e-6)
-    assert (tmp_path / "g.png").exists() and (tmp_path / "scan_grains.h5.yaml").exists()
+    turned = np.abs(np.sum(xmap.rotations.data * expected.rotations.data, axis=-1))
+    np.testing.assert_allclose(turned, 1, atol=1e-9)
+    np.testing.assert_array_equal(xmap.prop["precise"], expected.prop["precise"])
+    assert (tmp_path / "grains.png").exists() and (tmp_path / "scan_grains.h5.yaml").exists()
+    assert "48 points, 24 with a precise orientation" in capsys.readouterr().out
+    assert run("grains", scan, "--crystal", "uo2") == 2
+    assert run("grains", scan, "--crystal", "uo2", "--overwrite", "--quiet") == 0
+
+
+def test_grains_of_an_unknown_beam(folder, tmp_path, polycrystal_calls, capsys):
+    bare = hs.signals.Signal2D(hs.load(folder / "scan.zspy").data)
+    bare.save(tmp_path / "bare.zspy")
+    line = ("grains", tmp_path / "bare.zspy", "--crystal", "uo2", "--quiet")
+    assert run(*line, "--beam-energy", 300) == 1
+    assert "give --convergence-angle." in capsys.readouterr().err
+    assert run(*line, "--beam-energy", 200, "--convergence-angle", 1.5) == 0
+    assert polycrystal_calls[0][0][0][2] == mlmaps.Beam(200, 1.5)
