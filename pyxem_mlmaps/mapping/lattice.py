@@ -311,14 +311,19 @@ def _free_lattice(
 def _direct_beam(
     pattern: Floats, points: Floats, radius: float, calibration: Calibration, spacing: float
 ) -> Floats:
-    """The brightest disk near the axes' zero (one spacing), or near the centre (a third)."""
+    """The brightest disk near the axes' zero, or near the centre.
+
+    A disk one spacing from the zero must be seven times as bright as one there: at some thicknesses
+    a diffracted disk is brighter than the direct beam. Without a zero a third of the detector is
+    near.
+    """
     if len(points) == 0:
         _too_few(0, radius)
     inside = calibration.zero is not None and all(
         0.1 * n < z < 0.9 * n for z, n in zip(calibration.zero, pattern.shape, strict=True)
     )
     centre = np.array(calibration.zero if inside else (np.array(pattern.shape) - 1) / 2)
-    sigma = spacing if inside else min(pattern.shape) / 3
+    sigma = spacing / 2 if inside else min(pattern.shape) / 3
     sums = disks.disk_sums(pattern, points, radius, spacing - 2 * radius)
     distance = np.hypot(*(points - centre).T)
     with np.errstate(divide="ignore"):
