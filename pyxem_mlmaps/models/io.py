@@ -171,7 +171,7 @@ def header_of(model: OrientationModel | DiskModel) -> dict[str, Any]:
     """What a file says of its model beside the arrays."""
     return {
         "kind": DISK_KIND if isinstance(model, DiskModel) else KIND,
-        "format_version": FORMAT,
+        "format_version": FORMAT if model.card.stated() else 1,
         "card": model.card.to_dict(),
     }
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyxem_mlmaps.models.sharing import NOT_STATED
+
 if TYPE_CHECKING:
     from pyxem_mlmaps.models.disk import DiskModel
     from pyxem_mlmaps.models.orientation import OrientationModel
@@ -57,8 +59,11 @@ def _build(data: bytes) -> OrientationModel | DiskModel:
 
 
 def digest(model: OrientationModel | DiskModel) -> str:
-    """SHA-256 of card and arrays: equal for models that give equal answers."""
-    card, arrays = _contents(model)
+    """SHA-256 of card and arrays: equal for models that give equal answers.
+
+    What the owner states of the model (author, licence, …) is not in it.
+    """
+    card, arrays = _contents(model.with_card(**NOT_STATED))
     total = hashlib.sha256(card)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
