@@ -5,8 +5,10 @@ from ._version import __version__
 from .mapping.orientation import map_intensities
 from .mapping.polycrystal import map_polycrystal
 from .mapping.strain import strain_map
+from .models.check import check_model
 from .models.disk import DiskModel
 from .models.io import load_model
+from .models.known_models import available_models, register_models
 from .models.orientation import OrientationModel
 from .models.train import train_orientation_model
 from .models.train_disks import train_disk_model
@@ -30,12 +32,15 @@ __all__ = [
     "OrientationModel",
     "RockingLibrary",
     "__version__",
+    "available_models",
+    "check_model",
     "data",
     "load_model",
     "map_intensities",
     "map_polycrystal",
     "plotting",
     "register",
+    "register_models",
     "simulate_rocking",
     "simulate_rocking_ensemble",
     "strain_map",

@@ -202,7 +202,7 @@ def _code(card: Sharing, lines: tuple[str, ...]) -> str:
         "import hyperspy.api as hs",
         "import pyxem_mlmaps as mlmaps",
         "",
-        f'model = mlmaps.load_model("{card.name or "model"}.keras")',
+        f'model = mlmaps.load_model("{card.name or "model"}.keras")  # or a name it is known by',
         's = hs.load("scan.zspy", lazy=True)',
     )
     return "\n".join(load + lines)

@@ -54,7 +54,7 @@ def _build(data: bytes) -> OrientationModel | DiskModel:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         arrays = dict(archive)
     header = json.loads(arrays.pop(CARD).tobytes())
-    card_type, assemble = KINDS[header["kind"]]
+    card_type, assemble, _ = KINDS[header["kind"]]
     return assemble(card_type.from_dict(header["card"]), arrays)
 
 
