@@ -125,7 +125,10 @@ def check_model(
 def _of_model(model: OrientationModel | DiskModel) -> tuple[Check, ...]:
     test = model.self_test
     if test is None:
-        return (Check("numbers", None, NOT_THERE), Check("self-test", None, NOT_THERE))
+        return (
+            Check("numbers", None, "nothing to compare with"),
+            Check("self-test", None, NOT_THERE),
+        )
     same = digest(model) == test.sha256
     numbers = "as they were saved" if same else "not those that were saved: the model was changed"
     made = ", ".join(f"{name} {version}" for name, version in test.versions.items())

@@ -6,9 +6,13 @@ import hashlib
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 __all__ = ["check_hash", "checked_hash", "download_model", "download_registry", "is_address"]
+
+T = TypeVar("T")
 
 PROJECT = "pyxem_mlmaps"
 TIMEOUT = 30
@@ -65,8 +69,10 @@ def download_model(address: str, sha256: str | None) -> Path:
     return Path(file)
 
 
-def download_registry(address: str) -> Path:
-    """The registry as it is now; without a connection the copy that was fetched last.
+def download_registry(address: str, read: Callable[[Path], T]) -> T:
+    """What ``read`` makes of the registry as it is now, or, without a connection, as it was last.
+
+    What ``read`` refuses with a ``ValueError`` does not replace the copy that is kept.
 
     Raises
     ------
@@ -92,6 +98,7 @@ def download_registry(address: str) -> Path:
                 "last is used.",
                 stacklevel=2,
             )
-        else:
-            os.replace(fetched, kept)
-    return kept
+            return read(kept)
+        result = read(fetched)
+        os.replace(fetched, kept)
+    return result

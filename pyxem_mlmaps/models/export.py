@@ -56,7 +56,9 @@ class ExportedModel:
         files = (self.file, *self.pages, self.sums, self.registry)
         lines = [f"{self.name} in {self.file.parent}: {', '.join(f.name for f in files)}"]
         lines += [f"  SHA-256  {self.sha256}"]
-        lines += [f'  to load  mlmaps.load_model("{self.name}", registry="{self.registry}")']
+        lines += [
+            f'  to load  mlmaps.load_model("{self.name}", registry="{self.registry.as_posix()}")'
+        ]
         if self.missing:
             fields = ", ".join(f'{name}="…"' for name in self.missing)
             lines += [f"  not stated: {', '.join(self.missing)}; model.with_card({fields})"]

@@ -41,7 +41,7 @@ from pyxem_mlmaps.models.download import check_hash, checked_hash, download_mode
 from pyxem_mlmaps.models.known_models import OWN, available_models, find_model
 from pyxem_mlmaps.models.orientation import OrientationModel
 from pyxem_mlmaps.models.registry import nearest
-from pyxem_mlmaps.models.self_test import make_self_test
+from pyxem_mlmaps.models.self_test import check_fits, make_self_test
 
 __all__ = ["ARRAYS", "CARD", "LARGEST", "header_of", "load_model", "locate_model", "save_model"]
 
@@ -133,7 +133,9 @@ def _load(path: Path) -> OrientationModel | DiskModel:
     except (EOFError, OSError, NotImplementedError, RuntimeError, KeyError) as error:
         raise ValueError(f"path={str(path)!r} cannot be read as a model: {error!r}.") from error
     try:
-        return replace(KINDS[kind][1](card, arrays), self_test=test)
+        model = replace(KINDS[kind][1](card, arrays), self_test=test)
+        check_fits(model)
+        return model
     except ValueError as error:
         raise ValueError(f"path={str(path)!r} is not consistent: {error}") from error
 

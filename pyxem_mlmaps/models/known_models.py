@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pyxem_mlmaps.models.download import is_address
@@ -87,15 +89,11 @@ def available_models(registry: str | Path | None = None) -> Registry:
     if registry is not None:
         return read_registry(registry)
     entries: dict[str, RegistryEntry] = {}
-    for location in _locations():
-        try:
-            found = _read(location)
-        except (FileNotFoundError, ValueError) as error:
-            warnings.warn(f"left out: {error}", stacklevel=2)
-        else:
-            entries = {**found, **entries}
-    own = {name: entries.pop(name) for name in read_registry(OWN)}
-    return Registry({**own, **dict(sorted(entries.items()))}, "Models by name")
+    for known in _others():
+        entries = {**known, **entries}
+    own = _own()
+    others = sorted(set(entries) - set(own))
+    return Registry({**own, **{name: entries[name] for name in others}})
 
 
 def find_model(path: str | Path, registry: str | Path | None = None) -> RegistryEntry | None:
@@ -106,7 +104,7 @@ def find_model(path: str | Path, registry: str | Path | None = None) -> Registry
     ValueError
         If ``registry`` is given and has no such name, or registries use it for different files.
     FileNotFoundError
-        If a registry is not there.
+        If ``registry`` is not there.
     """
     if registry is not None:
         known = read_registry(registry)
@@ -118,10 +116,10 @@ def find_model(path: str | Path, registry: str | Path | None = None) -> Registry
         return known[str(path)]
     if not isinstance(path, str) or not NAME.fullmatch(path):
         return None
-    own = read_registry(OWN)
+    own = _own()
     if path in own:
         return own[path]
-    found = [known[path] for known in map(_read, _locations()[1:]) if path in known]
+    found = [known[path] for known in _others() if path in known]
     if len({entry.sha256 for entry in found}) > 1:
         raise ValueError(
             f"path={path!r} is another model in each of "
@@ -130,9 +128,20 @@ def find_model(path: str | Path, registry: str | Path | None = None) -> Registry
     return found[0] if found else None
 
 
-def _locations() -> list[str]:
+def _own() -> Registry:
+    """What comes with the package, under its name instead of a path."""
+    entries = read_registry(OWN).entries.values()
+    return Registry({e.name: replace(e, registry="pyxem_mlmaps") for e in entries})
+
+
+def _others() -> Iterator[Registry]:
+    """Every registry of the user's that can be read now; a warning for each that cannot."""
     stated = [part.strip() for part in os.environ.get(ENVIRONMENT, "").split(";")]
-    return list(dict.fromkeys([str(OWN), *_registered, *(_key(part) for part in stated if part)]))
+    for location in dict.fromkeys([*_registered, *(_key(part) for part in stated if part)]):
+        try:
+            yield _read(location)
+        except (FileNotFoundError, ValueError) as error:
+            warnings.warn(f"left out: {error}", stacklevel=3)
 
 
 def _read(location: str) -> Registry:

@@ -73,20 +73,21 @@ def as_markdown(page: Page) -> str:
     return "\n".join(lines)
 
 
-def as_html(page: Page) -> str:
-    """A fragment, as Jupyter shows it; colours and fonts are those of where it stands."""
-    parts = [f"<div class='pyxem-mlmaps-card'><h3>{_html(page.title)}</h3>"]
+def as_html(page: Page, level: int = 3) -> str:
+    """A fragment headed at ``level``, as Jupyter shows it in its own colours."""
+    head, part = f"h{level}", f"h{level + 1}"
+    parts = [f"<div class='pyxem-mlmaps-card'><{head}>{_html(page.title)}</{head}>"]
     if page.introduction:
         parts.append(f"<p>{_html(page.introduction)}</p>")
     for section in page.sections:
-        parts.append(f"<h4>{_html(section.title)}</h4>")
+        parts.append(f"<{part}>{_html(section.title)}</{part}>")
         if section.facts:
             rows = (_row((label, value), "th", "td") for label, value in section.facts)
             parts.append(f"<table><tbody>{''.join(rows)}</tbody></table>")
         if section.table:
-            head, *rows = section.table
+            columns, *rows = section.table
             body = "".join(_row(row, "th", "td") for row in rows)
-            parts.append(f"<table><thead>{_row(head, 'th', 'th')}</thead>")
+            parts.append(f"<table><thead>{_row(columns, 'th', 'th')}</thead>")
             parts.append(f"<tbody>{body}</tbody></table>")
         if section.texts:
             items = "".join(f"<li>{_html(text)}</li>" for text in section.texts)
@@ -99,7 +100,7 @@ def as_html(page: Page) -> str:
 
 def html_document(page: Page) -> str:
     """A whole page that stands alone: no script, nothing that is fetched."""
-    return DOCUMENT.format(title=_html(page.title), body=as_html(page))
+    return DOCUMENT.format(title=_html(page.title), body=as_html(page, level=1))
 
 
 DOCUMENT = """<!DOCTYPE html>

@@ -100,12 +100,9 @@ class Registry(Mapping[str, RegistryEntry]):
     ----------
     entries
         By name.
-    title
-        Of the table.
     """
 
     entries: Mapping[str, RegistryEntry]
-    title: str
 
     def __getitem__(self, name: str) -> RegistryEntry:
         return self.entries[name]
@@ -131,7 +128,7 @@ class Registry(Mapping[str, RegistryEntry]):
             mine = [entry for entry in self.values() if entry.registry == location]
             facts = tuple((entry.name, entry.description or "-") for entry in mine)
             sections.append(Section(location, facts))
-        return Page(self.title, "" if sections else "none", tuple(sections))
+        return Page("Models by name", "" if sections else "none", tuple(sections))
 
 
 def read_registry(location: str | Path) -> Registry:
@@ -153,12 +150,14 @@ def read_registry(location: str | Path) -> Registry:
     ValueError
         If it is damaged, of a newer format, names a model twice, or a file outside its folder.
     """
-    path = download_registry(location) if is_address(location) else Path(location)
-    if not path.is_file():
-        raise FileNotFoundError(f"registry={str(location)!r}: there is no such file.")
-    where = location if is_address(location) else str(path.resolve())
     try:
-        return Registry(_entries(path, where), f"Models of {where}")
+        if is_address(location):
+            address = str(location)
+            return download_registry(address, lambda path: Registry(_entries(path, address)))
+        path = Path(location)
+        if not path.is_file():
+            raise FileNotFoundError(f"registry={str(location)!r}: there is no such file.")
+        return Registry(_entries(path, str(path.resolve())))
     except ValueError as error:
         raise ValueError(f"registry={str(location)!r} is not valid: {error}") from error
 

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from pyxem_mlmaps.models.disk import DiskModel
     from pyxem_mlmaps.models.orientation import OrientationModel
 
-__all__ = ["INPUTS", "OUTPUTS", "TOLERANCE", "SelfTest", "answers", "deviation", "make_self_test"]
+__all__ = [
+    "INPUTS",
+    "OUTPUTS",
+    "TOLERANCE",
+    "SelfTest",
+    "answers",
+    "check_fits",
+    "deviation",
+    "make_self_test",
+]
 
 Float = NDArray[np.floating]
 Arrays = Mapping[str, NDArray[Any]]
@@ -74,7 +83,8 @@ class SelfTest:
                 f"self-test: it holds {sorted([*self.inputs, *self.outputs])}; "
                 f"{[*INPUTS[kind], *OUTPUTS[kind]]} are needed."
             )
-        n = len(self.inputs[INPUTS[kind][0]])
+        first = self.inputs[INPUTS[kind][0]]
+        n = len(first) if first.ndim > 1 else 0
         for name, array in {**self.inputs, **self.outputs}.items():
             shape = array.shape
             fits = shape == _shape(name, n, shape) and 1 <= n <= 64
@@ -95,6 +105,14 @@ def make_self_test(model: OrientationModel | DiskModel) -> SelfTest:
     inputs = _disks(model) if isinstance(model, DiskModel) else _patterns(model)
     versions = {"pyxem_mlmaps": __version__, "numpy": np.__version__, "numba": version("numba")}
     return SelfTest(inputs, answers(model, inputs), digest(model), versions)
+
+
+def check_fits(model: OrientationModel | DiskModel) -> None:
+    """Raise ``ValueError`` if the model's self-test speaks of another number of disks."""
+    if model.self_test is not None and "intensities" in model.self_test.inputs:
+        found = model.self_test.inputs["intensities"].shape[1]
+        if found != model.card.n_disk:
+            raise ValueError(f"its self-test has {found} of {model.card.n_disk} disks.")
 
 
 def answers(model: OrientationModel | DiskModel, inputs: Arrays) -> dict[str, Float]:
