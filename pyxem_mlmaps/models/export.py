@@ -112,9 +112,14 @@ def name_of(model: OrientationModel | DiskModel) -> str:
         parts.append("" if card.energy is None else f"{card.energy:g}kv")
     else:
         parts = ["disks", "-".join(f"{r:g}" for r in card.conditions["radius"]), "px"]
-    plain = unicodedata.normalize("NFKD", "_".join(str(p) for p in parts if p)).lower()
-    name = re.sub(r"[^a-z0-9_-]+", "_", plain.encode("ascii", "ignore").decode()).strip("_-")
-    return name[:64] or "model"
+    words = filter(None, (_letters(str(part)) for part in parts))
+    return "_".join(words)[:64].rstrip("_-") or "model"
+
+
+def _letters(text: str) -> str:
+    """Lower-case letters and digits, what lies between as "_"."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9-]+", "_", plain).strip("_-")
 
 
 def _page(model: OrientationModel | DiskModel, file: Path, sha256: str) -> Page:
