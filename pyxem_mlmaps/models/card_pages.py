@@ -6,6 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyxem_mlmaps.models.page import Page, Section
+from pyxem_mlmaps.models.wording import (
+    brackets,
+    counts,
+    listed,
+    number,
+    numbers_in,
+    or_not_stated,
+    span,
+)
 from pyxem_mlmaps.training.disk_conditions import DiskConditions
 
 if TYPE_CHECKING:
@@ -56,18 +65,18 @@ def disk_page(card: DiskCard) -> Page:
     """The page of a :class:`DiskCard`."""
     c = DiskConditions.from_dict(card.conditions)
     facts = [
-        ("disk radius", f"{_span(c.radius)} px, told within {c.radius_error:g} px"),
-        ("edge", f"standard deviation {_span(c.edge)} px"),
+        ("disk radius", f"{span(c.radius)} px, told within {c.radius_error:g} px"),
+        ("edge", f"standard deviation {span(c.edge)} px"),
         ("place", f"expected within {c.shift:g} radii"),
         *_crystals(card.crystals),
     ]
     noise = (
-        ("dose", f"{_counts(c.electrons)} electrons in a disk"),
+        ("dose", f"{counts(c.electrons)} electrons in a disk"),
         (
             "white noise",
-            f"{_span(c.white)} of the disk's mean, in {100 * c.white_share:g} % of disks",
+            f"{span(c.white)} of the disk's mean, in {100 * c.white_share:g} % of disks",
         ),
-        ("background", f"{_span(c.background)} of the disk's mean"),
+        ("background", f"{span(c.background)} of the disk's mean"),
         ("ellipticity", f"up to {c.ellipticity:g}"),
         ("dead or hot pixels", f"up to {100 * c.dead_pixels:g} %"),
         ("no disk at all", f"{100 * c.blank:g} % of windows"),
@@ -82,7 +91,7 @@ def disk_page(card: DiskCard) -> Page:
         ),
     )
     return Page(
-        f"Positions of diffraction disks with radii of {_span(c.radius)} px",
+        f"Positions of diffraction disks with radii of {span(c.radius)} px",
         card.description,
         (
             Section("Trained on", tuple(facts)),
@@ -100,19 +109,19 @@ def _simulated(card: ModelCard, crystal: Mapping[str, Any], zone: str) -> tuple:
     if zone or card.base_rotation is None:
         facts.append(("zone axis", zone or "not stated"))
     else:
-        facts.append(("orientation", f"quaternion {_list(card.base_rotation)}"))
+        facts.append(("orientation", f"quaternion {listed(card.base_rotation)}"))
     facts += [
-        ("beam", f"{_or_not(card.energy)} keV, semi-angle {_or_not(card.convergence_angle)} mrad"),
-        ("tilt", f"x {_span(card.tilt_x)}°, y {_span(card.tilt_y)}°"),
-        ("thickness", f"{_span(card.thickness)} nm"),
+        ("beam", _beam(card)),
+        ("tilt", f"x {span(card.tilt_x)}°, y {span(card.tilt_y)}°"),
+        ("thickness", f"{span(card.thickness)} nm"),
     ]
     first = card.library[0] if card.library else {}
     if isinstance(first.get("debye_waller"), Mapping):
-        sigma = ", ".join(f"{k} {_number(v)}" for k, v in first["debye_waller"].items())
+        sigma = ", ".join(f"{k} {number(v)}" for k, v in first["debye_waller"].items())
         facts.append(("RMS displacement", f"{sigma} Å"))
     for key, label in (("absorption", "absorption"), ("n_beams", "beams")):
         if first.get(key) is not None:
-            facts.append((label, _number(first[key])))
+            facts.append((label, number(first[key])))
     if len(card.library) > 1:
         facts.append(("simulations", f"{len(card.library)} that differ in what is not known"))
     return tuple(facts)
@@ -121,7 +130,7 @@ def _simulated(card: ModelCard, crystal: Mapping[str, Any], zone: str) -> tuple:
 def _noise(noise: Mapping[str, Any]) -> tuple:
     dose = noise.get("dose")
     facts = [
-        ("dose", "no Poisson noise" if dose is None else f"{_counts(dose)} electrons a pattern")
+        ("dose", "no Poisson noise" if dose is None else f"{counts(dose)} electrons a pattern")
     ]
     for key, label, of in (
         ("white", "white noise", "of the mean disk"),
@@ -131,7 +140,7 @@ def _noise(noise: Mapping[str, Any]) -> tuple:
     ):
         value = noise.get(key, 0)
         pair = value if isinstance(value, Sequence) else (value, value)
-        facts.append((label, f"{_span(pair)} {of}" if any(pair) else "none"))
+        facts.append((label, f"{span(pair)} {of}" if any(pair) else "none"))
     facts.append(("disks without signal", f"{100 * noise.get('dead_disks', 0):g} %"))
     return tuple(facts)
 
@@ -178,11 +187,10 @@ def _disk_errors(validation: Sequence[Mapping[str, Any]]) -> tuple:
 
 def _orientation_limits(card: ModelCard, name: str) -> tuple[str, ...]:
     return (
-        f"For {name} within {_span(card.tilt_x)}° by {_span(card.tilt_y)}° of its zone axis and "
-        f"{_span(card.thickness)} nm, one crystal throughout. A misfit above 1 says that a "
+        f"For {name} within {span(card.tilt_x)}° by {span(card.tilt_y)}° of its zone axis and "
+        f"{span(card.thickness)} nm, one crystal throughout. A misfit above 1 says that a "
         "pattern is not explained.",
-        f"For this beam ({_or_not(card.energy)} keV, {_or_not(card.convergence_angle)} mrad) and "
-        f"these {card.n_disk} disks, which must not overlap.",
+        f"For this beam ({_beam(card)}) and these {card.n_disk} disks, which must not overlap.",
         "Absolute tilts also carry what is wrong with the simulation.",
         *((card.limits,) if card.limits else ()),
     )
@@ -190,7 +198,7 @@ def _orientation_limits(card: ModelCard, name: str) -> tuple[str, ...]:
 
 def _disk_limits(card: DiskCard, c: DiskConditions) -> tuple[str, ...]:
     return (
-        f"For disks with radii of {_span(c.radius)} px that do not overlap; rebin larger ones.",
+        f"For disks with radii of {span(c.radius)} px that do not overlap; rebin larger ones.",
         "Small disks and steep contrast at the edge are the hardest: the errors above are means "
         "over all radii.",
         *((card.limits,) if card.limits else ()),
@@ -213,7 +221,7 @@ def _origin(card: Any, facts: list[tuple[str, str]]) -> Section:
         (name, getattr(card, name) or "not stated") for name in ("author", "licence", "citation")
     ]
     done = {k: card.training.get(k) for k in ("steps", "samples", "batch_size")}
-    training = ", ".join(f"{k.replace('_', ' ')} {_number(v)}" for k, v in done.items() if v)
+    training = ", ".join(f"{k.replace('_', ' ')} {number(v)}" for k, v in done.items() if v)
     versions = ", ".join(f"{k} {v}" for k, v in card.versions.items())
     facts += [("training", training or "not stated"), ("seed", str(card.seed))]
     return Section("Origin", (*stated, *facts, ("versions", versions or "not stated")))
@@ -223,27 +231,32 @@ def _crystals(crystals: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     zones: dict[str, list[str]] = {}
     energies, angles, thickness = set(), set(), []
     for each in crystals:
-        axis = _brackets(each.get("zone_axis"))
+        axis = brackets(each.get("zone_axis"))
         found = zones.setdefault(str(each.get("name", "?")), [])
         if axis and axis not in found:
             found.append(axis)
-        energies |= _numbers(each.get("energy"))
-        angles |= _numbers(each.get("convergence_angle"))
-        thickness += sorted(_numbers(each.get("thickness")))
-    listed = ", ".join(" ".join([name, *axes]) for name, axes in zones.items())
-    facts = [("crystals", listed or "not stated")]
+        energies |= numbers_in(each.get("energy"))
+        angles |= numbers_in(each.get("convergence_angle"))
+        thickness += sorted(numbers_in(each.get("thickness")))
+    all_zones = ", ".join(" ".join([name, *axes]) for name, axes in zones.items())
+    facts = [("crystals", all_zones or "not stated")]
     for label, values, unit in (
         ("beam energy", energies, "keV"),
         ("semi-angle", angles, "mrad"),
         ("thickness", thickness, "nm"),
     ):
         if values:
-            facts.append((label, f"{_span((min(values), max(values)))} {unit}"))
+            facts.append((label, f"{span((min(values), max(values)))} {unit}"))
     return facts
 
 
 def _zone(card: ModelCard) -> str:
-    return _brackets(card.library[0].get("zone_axis")) if card.library else ""
+    return brackets(card.library[0].get("zone_axis")) if card.library else ""
+
+
+def _beam(card: ModelCard) -> str:
+    energy, angle = or_not_stated(card.energy), or_not_stated(card.convergence_angle)
+    return f"{energy} keV, semi-angle {angle} mrad"
 
 
 def _cell(crystal: Mapping[str, Any]) -> str:
@@ -252,13 +265,13 @@ def _cell(crystal: Mapping[str, Any]) -> str:
         parts.append(f"space group {crystal['space_group']}")
     lattice = crystal.get("lattice")
     if isinstance(lattice, Sequence) and len(lattice) == 6:
-        parts.append(f"a, b, c {_list(lattice[:3])} Å")
-        parts.append(f"α, β, γ {_list(lattice[3:])}°")
+        parts.append(f"a, b, c {listed(lattice[:3])} Å")
+        parts.append(f"α, β, γ {listed(lattice[3:])}°")
     return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _indices(indices: Sequence[Sequence[int]]) -> str:
-    some = ", ".join(_brackets(row, "()") for row in indices[:8])
+    some = ", ".join(brackets(row, "()") for row in indices[:8])
     return f"{len(indices)}: {some}{', …' if len(indices) > 8 else ''}"
 
 
@@ -268,39 +281,3 @@ def _layers(card: ModelCard) -> str:
 
 def _at(energy: float | None) -> str:
     return "" if energy is None else f", {energy:g} keV"
-
-
-def _brackets(axis: Any, kind: str = "[]") -> str:
-    """[110], or with spaces that no line is broken at where an index is not one digit."""
-    if not isinstance(axis, (list, tuple)):
-        return ""
-    numbers = [_number(v) for v in axis]
-    between = "" if all(len(n) == 1 for n in numbers) else "\N{NO-BREAK SPACE}"
-    return f"{kind[0]}{between.join(numbers)}{kind[1]}"
-
-
-def _list(values: Sequence[Any]) -> str:
-    return ", ".join(_number(v) for v in values)
-
-
-def _numbers(value: Any) -> set[float]:
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return {float(v) for v in values if isinstance(v, (int, float))}
-
-
-def _span(pair: Sequence[Any]) -> str:
-    low, high = pair
-    return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
-
-
-def _counts(pair: Sequence[float]) -> str:
-    low, high = (f"{n:,.0f}" for n in pair)
-    return low if low == high else f"{low} to {high}"
-
-
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _or_not(value: Any) -> str:
-    return "not stated" if value is None else _number(value)
