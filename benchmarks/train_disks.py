@@ -1,13 +1,14 @@
 """Make the disk model that ships with the package: ``python benchmarks/train_disks.py``.
 
 Simulates thirty zones of two dozen crystals, trains on fresh disks from one seed, validates,
-writes ``pyxem_mlmaps/models/shipped/disks.keras``. The crystals that ``disks.py`` tests as never
-trained on are not among them.
+writes ``pyxem_mlmaps/models/shipped/disks.keras`` and its hash into the registry beside it. The
+crystals that ``disks.py`` tests as never trained on are not among them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from pathlib import Path
 
@@ -15,8 +16,17 @@ from ase import Atoms
 from ase.build import bulk
 
 import pyxem_mlmaps as mlmaps
+from pyxem_mlmaps.models.registry import add_entry
 
 SHIPPED = Path(mlmaps.__file__).parent / "models" / "shipped" / "disks.keras"
+STATED = {
+    "name": "disks",
+    "description": "Positions of diffraction disks of any crystal; comes with pyxem_mlmaps",
+    "author": "pyxem_mlmaps developers",
+    "licence": "GPL-3.0-or-later",
+    "citation": "pyxem_mlmaps (CITATION.cff), and R. Yuan, J. Zhang, L. He, J.-M. Zuo, "
+    "Ultramicroscopy 231 (2021) 113256, doi:10.1016/j.ultramic.2021.113256",
+}
 HEXAGONAL = ("Mg", "Zn", "Zr")
 ZONES = [
     # name, structure and cell (Å) where ase does not know them, zone axis, keV, largest mrad
@@ -94,9 +104,18 @@ def main() -> None:
             libraries(reflections), start=model, samples=int(options.share * samples),
             seed=options.seed,
         )  # fmt: skip
-    model.save(options.output)
+    keep(model, options.output)
     print(model.card)
     print(f"{time.time() - started:.0f} s, {options.output.stat().st_size / 1e6:.2f} MB")
+
+
+def keep(model: mlmaps.DiskModel, path: Path) -> None:
+    """Write the model and its hash into the registry of its folder."""
+    model.with_card(**STATED).save(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    add_entry(
+        path.with_name("registry.json"), STATED["name"], path.name, sha256, STATED["description"]
+    )
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ from ._version import __version__
 from .mapping.orientation import map_intensities
 from .mapping.polycrystal import map_polycrystal
 from .mapping.strain import strain_map
+from .models.check import check_model
 from .models.disk import DiskModel
 from .models.io import load_model
+from .models.known_models import available_models, register_models
 from .models.orientation import OrientationModel
 from .models.train import train_orientation_model
 from .models.train_disks import train_disk_model
@@ -31,6 +33,8 @@ __all__ = [
     "OrientationModel",
     "RockingLibrary",
     "__version__",
+    "available_models",
+    "check_model",
     "data",
     "interop",
     "load_model",
@@ -38,6 +42,7 @@ __all__ = [
     "map_polycrystal",
     "plotting",
     "register",
+    "register_models",
     "simulate_rocking",
     "simulate_rocking_ensemble",
     "strain_map",

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from pyxem_mlmaps.models.card_pages import orientation_page
+from pyxem_mlmaps.models.page import Page, as_html, as_text
+from pyxem_mlmaps.models.sharing import Sharing
+from pyxem_mlmaps.specs import NoiseModel
 
 __all__ = ["FORMAT", "KIND", "ModelCard"]
 
 KIND = "pyxem_mlmaps.OrientationModel"
-FORMAT = 1
+FORMAT = 2
+"""1: without the statements of :class:`Sharing`; a file without them is still written as 1."""
+
+VALIDATED = "a table with three numbers each of rms and within_one_sigma for every stage"
 
 
 @dataclass(frozen=True)
-class ModelCard:
+class ModelCard(Sharing):
     """Everything about an orientation model but its numbers.
+
+    ``print(card)`` shows it as a page, and so does Jupyter.
 
     Parameters
     ----------
@@ -39,6 +49,8 @@ class ModelCard:
         Parameters of the simulation.
     seed, training, versions
         Reproduction.
+    name, description, author, licence, citation, limits
+        What its owner states; see :class:`~pyxem_mlmaps.models.sharing.Sharing`.
 
     Raises
     ------
@@ -67,6 +79,8 @@ class ModelCard:
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+
         def need(ok: bool, name: str, allowed: str) -> None:
             if not ok:
                 raise ValueError(f"card: {name}={getattr(self, name)!r} is not {allowed}.")
@@ -90,8 +104,32 @@ class ModelCard:
             self.base_rotation is None or len(self.base_rotation) == 4, "base_rotation", "4 numbers"
         )
         need(self.vectors is None or len(self.vectors) == self.n_disk, "vectors", "n_disk pairs")
+        for name in ("energy", "convergence_angle"):
+            value = getattr(self, name)
+            need(value is None or _is_number(value), name, "a number")
+        need(self.crystal is None or isinstance(self.crystal, dict), "crystal", "a table")
+        for name in ("validation", "calibration", "training", "versions"):
+            need(isinstance(getattr(self, name), dict), name, "a table")
+        need(
+            isinstance(self.library, list) and all(isinstance(p, dict) for p in self.library),
+            "library",
+            "a list of tables",
+        )
+        need(all(_is_validation(v) for v in self.validation.values()), "validation", VALIDATED)
+        NoiseModel.from_dict(self.noise)
 
     def __str__(self) -> str:
+        return as_text(self.page())
+
+    def _repr_html_(self) -> str:
+        return as_html(self.page())
+
+    def page(self) -> Page:
+        """What it says, in sections."""
+        return orientation_page(self)
+
+    def summary(self) -> str:
+        """The most important of it, in some ten lines."""
         name = (self.crystal or {}).get("name", "crystal not stated")
         layers = [self.n_disk, *self.hidden, 6]
         lines = [
@@ -111,10 +149,6 @@ class ModelCard:
             )
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as saved."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelCard:
         """The inverse of :meth:`to_dict`; unknown or missing fields are refused."""
@@ -130,3 +164,17 @@ class ModelCard:
 
 def _range(pair: list[float]) -> str:
     return f"{pair[0]:g} to {pair[1]:g}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_validation(values: Any) -> bool:
+    if not isinstance(values, dict):
+        return False
+    above = values.get("misfit_above_one", 0.0)
+    triples = [values.get(name) for name in ("rms", "within_one_sigma")]
+    return _is_number(above) and all(
+        isinstance(t, (list, tuple)) and len(t) == 3 and all(map(_is_number, t)) for t in triples
+    )

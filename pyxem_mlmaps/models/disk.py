@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,8 @@ from pyxem_mlmaps.models.disk_calibration import calibrated
 from pyxem_mlmaps.models.disk_card import CALIBRATIONS, DiskCard
 from pyxem_mlmaps.models.disk_chain import ChainResult, DiskChain, Targets
 from pyxem_mlmaps.models.published import PublishedNetwork
+from pyxem_mlmaps.models.self_test import SelfTest
+from pyxem_mlmaps.models.shareable import Shareable
 from pyxem_mlmaps.training.disk_conditions import DiskConditions
 
 __all__ = ["DiskModel", "DiskOptics", "DiskPrediction"]
@@ -50,8 +51,8 @@ class DiskPrediction(NamedTuple):
     presence: Float
 
 
-@dataclass(frozen=True, eq=False)
-class DiskModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class DiskModel(Shareable):
     """Trained networks that locate diffraction disks, and their card.
 
     ``pyxem_mlmaps.load_model("disks")`` gives the one that ships with the package;
@@ -63,6 +64,9 @@ class DiskModel:
         A :class:`DiskChain`, or a :class:`PublishedNetwork`.
     card
         What the model is.
+    self_test
+        What a model that was loaded from a file must answer to a fixed input; see
+        :func:`pyxem_mlmaps.check_model`. None: never saved, or changed since.
 
     Examples
     --------
@@ -77,15 +81,7 @@ class DiskModel:
 
     network: DiskChain | PublishedNetwork
     card: DiskCard
-
-    def __repr__(self) -> str:
-        return str(self.card)
-
-    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
-        """Pickled as card and arrays; see :mod:`pyxem_mlmaps.models.packed`."""
-        from pyxem_mlmaps.models.packed import pack, unpack
-
-        return unpack, (pack(self),)
+    self_test: SelfTest | None = None
 
     @property
     def conditions(self) -> DiskConditions:
@@ -276,16 +272,6 @@ class DiskModel:
     def to_keras(self) -> Any:
         """The networks as one ``keras.Model``, on scaled features."""
         return self.network.to_keras()
-
-    def save(self, path: str | Path) -> None:
-        """Write the model: weights and card. See :func:`pyxem_mlmaps.load_model`."""
-        from pyxem_mlmaps.models.io import save_model
-
-        save_model(self, Path(path))
-
-    def with_card(self, **changes: Any) -> DiskModel:
-        """A copy with some fields of the card changed."""
-        return replace(self, card=replace(self.card, **changes))
 
     def _check_radius(self, radii: Float) -> None:
         low, high = self.radius_range

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from pyxem_mlmaps.models.card_pages import disk_page
 from pyxem_mlmaps.models.disk_calibration import check_calibration
+from pyxem_mlmaps.models.page import Page, as_html, as_text
+from pyxem_mlmaps.models.sharing import Sharing
 from pyxem_mlmaps.training.disk_conditions import DiskConditions
 
 __all__ = ["ARCHITECTURES", "CALIBRATIONS", "DISK_KIND", "DiskCard"]
@@ -25,8 +28,10 @@ SHOWN = {"unknown": "on its own", "known, placed": "in a scan "}
 
 
 @dataclass(frozen=True)
-class DiskCard:
+class DiskCard(Sharing):
     """Everything about a disk model but its weights.
+
+    ``print(card)`` shows it as a page, and so does Jupyter.
 
     Parameters
     ----------
@@ -43,6 +48,8 @@ class DiskCard:
         RMS errors and σ calibration by dose, on disks that training never saw.
     seed, training, versions
         Reproduction.
+    name, description, author, licence, citation, limits
+        What its owner states; see :class:`~pyxem_mlmaps.models.sharing.Sharing`.
 
     Raises
     ------
@@ -60,6 +67,7 @@ class DiskCard:
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.architecture not in ARCHITECTURES:
             raise ValueError(
                 f"card: architecture={self.architecture!r}; one of {ARCHITECTURES} is known."
@@ -70,10 +78,28 @@ class DiskCard:
         for row in self.validation:
             if not isinstance(row, dict) or not set(VALIDATED) <= set(row):
                 raise ValueError(f"card: a row of the validation needs {VALIDATED}; it is {row!r}.")
+            if not all(isinstance(row[n], (int, float)) for n in VALIDATED if n != "optics"):
+                raise ValueError(f"card: a row of the validation holds no numbers: {row!r}.")
+        if not all(isinstance(each, dict) for each in self.crystals):
+            raise ValueError(f"card: crystals={self.crystals!r} is not a list of tables.")
+        for name in ("training", "versions"):
+            if not isinstance(getattr(self, name), dict):
+                raise ValueError(f"card: {name}={getattr(self, name)!r} is not a table.")
         for entry in self.calibration.values():
             check_calibration(entry)
 
     def __str__(self) -> str:
+        return as_text(self.page())
+
+    def _repr_html_(self) -> str:
+        return as_html(self.page())
+
+    def page(self) -> Page:
+        """What it says, in sections."""
+        return disk_page(self)
+
+    def summary(self) -> str:
+        """The most important of it, in some fifteen lines."""
         c = DiskConditions.from_dict(self.conditions)
         names = ", ".join(dict.fromkeys(str(x.get("name", "?")) for x in self.crystals))
         lines = [
@@ -92,10 +118,6 @@ class DiskCard:
                     f"{100 * row['within_one_sigma']:.0f} %, found {100 * row['found']:.1f} %"
                 )
         return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as saved."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DiskCard:

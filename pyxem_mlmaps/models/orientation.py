@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from pyxem_mlmaps.models.card import ModelCard
 from pyxem_mlmaps.models.refine import Fit, fit_patterns
 from pyxem_mlmaps.models.search import CoarseSearch
+from pyxem_mlmaps.models.self_test import SelfTest
+from pyxem_mlmaps.models.shareable import Shareable
 from pyxem_mlmaps.simulation.spline import LibrarySpline
 from pyxem_mlmaps.simulation.template import LatticeTemplate
 from pyxem_mlmaps.specs import NoiseModel
@@ -48,8 +49,8 @@ class OrientationPrediction(NamedTuple):
         return np.stack(self, axis=-1)
 
 
-@dataclass(frozen=True, eq=False)
-class OrientationModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class OrientationModel(Shareable):
     """A trained network, the library it was trained on, and its card.
 
     Made by :func:`pyxem_mlmaps.train_orientation_model` or :func:`pyxem_mlmaps.load_model`.
@@ -62,6 +63,9 @@ class OrientationModel:
         The interpolated library, mean disk 1; the refinement fits patterns to it.
     card
         What the model is.
+    self_test
+        What a model that was loaded from a file must answer to a fixed input; see
+        :func:`pyxem_mlmaps.check_model`. None: never saved, or changed since.
 
     Examples
     --------
@@ -80,6 +84,7 @@ class OrientationModel:
     network: Network
     spline: LibrarySpline
     card: ModelCard
+    self_test: SelfTest | None = None
 
     def __post_init__(self) -> None:
         n_disk = self.card.n_disk
@@ -89,15 +94,6 @@ class OrientationModel:
                 f"{len(self.network.input_mean)} and the library holds "
                 f"{self.spline.coefficients.shape[3]}."
             )
-
-    def __repr__(self) -> str:
-        return str(self.card)
-
-    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
-        """Pickled as card and arrays; see :mod:`pyxem_mlmaps.models.packed`."""
-        from pyxem_mlmaps.models.packed import pack, unpack
-
-        return unpack, (pack(self),)
 
     @property
     def indices(self) -> NDArray[np.int64]:
@@ -176,12 +172,6 @@ class OrientationModel:
             result[part] = self._predict_batch(np.asarray(data[part], dtype=float), refine)
         return OrientationPrediction(*result.T)
 
-    def save(self, path: str | Path) -> None:
-        """Write the model: weights, library, card. See :func:`pyxem_mlmaps.load_model`."""
-        from pyxem_mlmaps.models.io import save_model
-
-        save_model(self, Path(path))
-
     def _predict_batch(self, data: Float, refine: bool) -> Float:
         result = np.full((len(data), 7), np.nan)
         unit = normalise(data)
@@ -248,10 +238,6 @@ class OrientationModel:
         """Factor on the assumed noise variance: measured by the fit, within the noise model."""
         low, high = calibration.get("level", (1.0, 1.0))
         return np.maximum(np.clip(chi_square, low, high), chi_square / calibration["misfit"] ** 2)
-
-    def with_card(self, **changes: Any) -> OrientationModel:
-        """A copy with some fields of the card changed."""
-        return replace(self, card=replace(self.card, **changes))
 
 
 def disk_positions(vectors: ArrayLike | None, indices: ArrayLike) -> Float:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyxem_mlmaps.models.sharing import NOT_STATED
+
 if TYPE_CHECKING:
     from pyxem_mlmaps.models.disk import DiskModel
     from pyxem_mlmaps.models.orientation import OrientationModel
@@ -52,13 +54,16 @@ def _build(data: bytes) -> OrientationModel | DiskModel:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         arrays = dict(archive)
     header = json.loads(arrays.pop(CARD).tobytes())
-    card_type, assemble = KINDS[header["kind"]]
+    card_type, assemble, _ = KINDS[header["kind"]]
     return assemble(card_type.from_dict(header["card"]), arrays)
 
 
 def digest(model: OrientationModel | DiskModel) -> str:
-    """SHA-256 of card and arrays: equal for models that give equal answers."""
-    card, arrays = _contents(model)
+    """SHA-256 of card and arrays: equal for models that give equal answers.
+
+    What the owner states of the model (author, licence, …) is not in it.
+    """
+    card, arrays = _contents(model.with_card(**NOT_STATED))
     total = hashlib.sha256(card)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

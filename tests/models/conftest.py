@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,40 @@ from pyxem_mlmaps.simulation.scan import disk_spline, map_spline
 
 SHAPE = (96, 96)
 SCALE = 0.02
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files and writes no log."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A folder behind a web server of this process; downloads go to a folder of their own."""
+    monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache")
+
+    @contextmanager
+    def serve(folder):
+        handler = partial(QuietHandler, directory=str(folder))
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            try:
+                yield f"http://127.0.0.1:{server.server_port}"
+            finally:
+                server.shutdown()
+
+    return serve
+
+
+@pytest.fixture
+def stored(model, tmp_path_factory):
+    """The small orientation model in a file, written once."""
+    path = tmp_path_factory.getbasetemp() / "stored-model" / "gasb.keras"
+    if not path.exists():
+        model.save(path)
+    return path
 
 
 @dataclass(frozen=True, eq=False)

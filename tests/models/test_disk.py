@@ -292,7 +292,7 @@ class TestFile:
         assert path.stat().st_size <= 3e6
         assert shipped.card.architecture == "edge"
         assert shipped.radius_range == (4.0, 60.0)
-        assert "trained on" in str(shipped.card) and len(shipped.card.validation) == 20
+        assert "trained on" in repr(shipped) and len(shipped.card.validation) == 20
 
     def test_saved_and_loaded_it_says_the_same(self, shipped, tmp_path):
         shipped.save(tmp_path / "copy.keras")
