@@ -278,7 +278,13 @@ class DiskModel:
         return self.network.to_keras()
 
     def save(self, path: str | Path) -> None:
-        """Write the model: weights and card. See :func:`pyxem_mlmaps.load_model`."""
+        """Write the model: weights and card. See :func:`pyxem_mlmaps.load_model`.
+
+        Parameters
+        ----------
+        path
+            For example ``"disks.keras"``; an existing file is replaced.
+        """
         from pyxem_mlmaps.models.io import save_model
 
         save_model(self, Path(path))

@@ -57,6 +57,7 @@ def load_model(path: str | Path, sha256: str | None = None) -> OrientationModel 
     Returns
     -------
     OrientationModel or DiskModel
+        Whichever the file holds.
 
     Raises
     ------

@@ -29,7 +29,7 @@ BORDER_MISFIT = 2.0
 
 
 class OrientationPrediction(NamedTuple):
-    """What a model says of n patterns: nine arrays of shape (n,), NaN where there is no answer.
+    """What a model says of n patterns: seven arrays of shape (n,), NaN where there is no answer.
 
     Tilts and their σ in degrees, thickness and its σ in nm. ``misfit`` is 1 for the worst 0.1 %
     of patterns that the library does explain: above 1, do not trust the point.
@@ -156,6 +156,8 @@ class OrientationModel:
         Returns
         -------
         OrientationPrediction
+            Named tuple of arrays (n,): ``tilt_x``, ``tilt_y`` (degrees), ``thickness`` (nm),
+            ``sigma_tilt_x``, ``sigma_tilt_y``, ``sigma_thickness``, ``misfit``.
 
         Raises
         ------
@@ -177,7 +179,13 @@ class OrientationModel:
         return OrientationPrediction(*result.T)
 
     def save(self, path: str | Path) -> None:
-        """Write the model: weights, library, card. See :func:`pyxem_mlmaps.load_model`."""
+        """Write the model: weights, library, card. See :func:`pyxem_mlmaps.load_model`.
+
+        Parameters
+        ----------
+        path
+            For example ``"gasb_110.keras"``; an existing file is replaced.
+        """
         from pyxem_mlmaps.models.io import save_model
 
         save_model(self, Path(path))
