@@ -7,6 +7,7 @@ HyperSpy, pyxem and orix, and needs a network for that.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ import execute_notebooks  # noqa: E402
 import make_figures  # noqa: E402
 
 import pyxem_mlmaps  # noqa: E402  (attaches the methods to pyxem's signals)
+
+# pages of names that are no longer listed would stay
+shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)
 
 project = "pyxem_mlmaps"
 author = "pyxem_mlmaps developers"
@@ -46,6 +50,7 @@ html_theme_options = {
 
 # ---- Markdown and notebooks: executed beforehand, see execute_notebooks.py ----------------------
 nb_execution_mode = "off"
+suppress_warnings = ["myst.header"]  # benchmarks/README.md leaves a level of headings out
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
@@ -67,7 +72,7 @@ numpydoc_validation_checks = {
 numpydoc_validation_exclude = {
     r"\.(to|from)_dict$",
     r"\.with_card$",
-    r"\.MeanOrientations$",  # a named tuple: its fields are attributes
+    r"\.(MeanOrientations|OrientationPrediction|DiskPrediction|DiskOptics)(\.|$)",  # named tuples
     r"\.LazyMLOrientationMap\.plot$",  # has the text of MLOrientationMap.plot
     # properties that a function makes: numpydoc does not find their source
     r"\.MLOrientationMap\.((sigma_)?(tilt_x|tilt_y|thickness)|misfit)$",
@@ -76,7 +81,12 @@ numpydoc_validation_exclude = {
 
 # ---- links: every name of this package must resolve ---------------------------------------------
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!pyxem_mlmaps\b|mlmaps\b).*")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!pyxem_mlmaps\b|mlmaps\b).*"),
+    # what classes are made of, named in signatures and not for users
+    (r"py:class", r".*\.(DiskChain|LibrarySpline|Network|Provenance|PublishedNetwork)"),
+    (r"py:class", r".*\.(Crystal|FoldedBeams|LatticeFits|PotentialCoefficients)"),
+]
 
 if os.environ.get("DOCS_INTERSPHINX"):
     extensions.append("sphinx.ext.intersphinx")
@@ -91,12 +101,31 @@ if os.environ.get("DOCS_INTERSPHINX"):
 
 
 def prepare(app) -> None:
-    """Notebooks as pages, and the figures that are computed."""
+    """Notebooks and benchmarks as pages, and the figures that are computed."""
     execute_notebooks.collect()
-    if not make_figures.up_to_date() and not os.environ.get('NOFIG'):
+    copy_benchmarks()
+    if not make_figures.up_to_date():
         make_figures.main()
+
+
+def copy_benchmarks() -> None:
+    """The page of the benchmarks and the tables that it links to, from the folder beside."""
+    source, target = HERE.parent / "benchmarks", HERE / "benchmarks"
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "results").mkdir(parents=True)
+    shutil.copyfile(source / "README.md", target / "index.md")
+    for table in (source / "results").glob("*.md"):
+        text = table.read_text(encoding="utf-8")
+        page = target / "results" / table.name
+        page.write_text(f"---\norphan: true\n---\n\n{text}", encoding="utf-8")
+
+
+def skip_fields(app, kind, name, member, skip, options) -> bool | None:
+    """Fields of named tuples without a text of their own: the class describes them."""
+    return True if (getattr(member, "__doc__", None) or "").startswith("Alias for field") else None
 
 
 def setup(app) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", prepare, priority=100)
+    app.connect("autodoc-skip-member", skip_fields)

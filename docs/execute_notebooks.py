@@ -1,8 +1,8 @@
 """The notebooks as pages of the documentation, with the output that they give.
 
 ``python docs/execute_notebooks.py [name ...]`` runs the notebooks of ``notebooks/`` (all, or those
-named) and keeps them with their output in ``docs/_executed``; those that are there already and whose
-source has not changed are left alone. The build of the documentation calls :func:`collect`, which
+named) and keeps them with their output in ``docs/_executed``; those that are there already, of the
+same source, are left alone. The build of the documentation calls :func:`collect`, which
 lays them out as pages: executed where there is an executed copy of the same source, bare elsewhere.
 """
 

@@ -257,10 +257,12 @@ def simulate_rocking_ensemble(
         As in :func:`simulate_rocking`.
     n
         Number of libraries, at least 2.
-    absorption_scale, mosaic
-        Ranges of the factor on the absorptive potential and of the mosaic spread (degrees).
+    absorption_scale
+        Range of the factor on the absorptive potential.
     debye_waller, potential_scale
         Ranges of the factors on all σ and on all U_g.
+    mosaic
+        Range of the mosaic spread, degrees.
     sigma
         RMS displacements that the Debye-Waller factors multiply, as ``debye_waller`` of
         :func:`simulate_rocking`; the mean over the sites of an element is used.
