@@ -3,13 +3,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-core bench clean
+.PHONY: help install demo test test-core docs bench clean
 
 help:
 	@echo "make demo    map a bent foil and the strain of a transistor; figures in demo-output/"
 	@echo "make test    lint and run the tests"
 	@echo "make test-core   the tests without py4DSTEM, newest NumPy"
 	@echo "make install the set-up alone"
+	@echo "make docs    the documentation, in docs/_build/html; BARE=1 leaves out running the notebooks"
 	@echo "make bench   the measured figures of benchmarks/README.md, long"
 
 $(BIN)/.installed: pyproject.toml
@@ -35,6 +36,11 @@ test-core:
 	.venv-core/bin/python -m pip install --quiet --upgrade pip
 	.venv-core/bin/python -m pip install --quiet --editable ".[tests]"
 	.venv-core/bin/python -m pytest
+
+docs: install
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	test -n "$(BARE)" || $(BIN)/python docs/execute_notebooks.py
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
 bench: install
 	$(BIN)/python -m pip install --quiet --editable ".[py4dstem,benchmarks]"
