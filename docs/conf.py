@@ -7,6 +7,7 @@ HyperSpy, pyxem and orix, and needs a network for that.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -60,6 +61,7 @@ autosummary_generate = True
 autosummary_imported_members = True
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 # every argument is described, in order and under its name; sections are those of numpydoc
@@ -120,6 +122,18 @@ def copy_benchmarks() -> None:
         page.write_text(f"---\norphan: true\n---\n\n{text}", encoding="utf-8")
 
 
+def shorten_types(app, kind, name, member, options, signature, returns):
+    """NumPy's aliases by their names, where they were evaluated."""
+
+    def short(text: str | None) -> str | None:
+        if text is None:
+            return None
+        text = text.replace("~typing.", "")
+        return re.sub(r"(~numpy\.)?ndarray\[.*?dtype\[(.*?)\]\]", r"NDArray[\2]", text)
+
+    return short(signature), short(returns)
+
+
 def skip_fields(app, kind, name, member, skip, options) -> bool | None:
     """Fields of named tuples without a text of their own: the class describes them."""
     return True if (getattr(member, "__doc__", None) or "").startswith("Alias for field") else None
@@ -128,4 +142,5 @@ def skip_fields(app, kind, name, member, skip, options) -> bool | None:
 def setup(app) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", prepare, priority=100)
+    app.connect("autodoc-process-signature", shorten_types)
     app.connect("autodoc-skip-member", skip_fields)
