@@ -40,7 +40,7 @@ PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 README_DIRECTIVES = {
     "In a notebook": {"scan": "foil"},
     "Strain maps": {"scan": "transistor"},
-    "Polycrystals": {"scan": "grains"},
+    "Polycrystals": {"scan": "grains", "given": "hs, mlmaps"},
     "Your own crystal": {"scan": "none"},
     "Large scans": {"scan": "foil", "given": "s, model, lattice"},
 }
@@ -167,9 +167,7 @@ def run_page(page: Path, files: Files, slow: bool) -> None:
 
     namespace: dict[str, Any] = {"__name__": "page"}
     for block in blocks_of(page):
-        if not block.run or is_slow(block) and not slow:
-            continue
-        if slow and not is_slow(block) and block.start:
+        if not block.run or is_slow(block) != slow:
             continue
         if block.start:
             files.put(block.scan)
