@@ -3,21 +3,22 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-core test-oldest bench clean
+.PHONY: help install demo test test-core test-oldest docs bench clean
 
 help:
 	@echo "make demo    map a bent foil and the strain of a transistor; figures in demo-output/"
-	@echo "make test    lint and run the tests"
+	@echo "make test    lint, run the tests, build the documentation"
 	@echo "make test-core   the tests without py4DSTEM, newest NumPy"
 	@echo "make test-oldest the same with the oldest versions that are allowed"
 	@echo "make install the set-up alone"
+	@echo "make docs    the documentation, in docs/_build/html; BARE=1 leaves out running the notebooks"
 	@echo "make bench   the measured figures of benchmarks/README.md, long"
 
 $(BIN)/.installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[py4dstem,distributed,tests]"
+	$(BIN)/python -m pip install --quiet --editable ".[py4dstem,distributed,tests,docs]"
 	touch $@
 
 install: $(BIN)/.installed
@@ -29,6 +30,7 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+	$(MAKE) docs BARE=1
 
 # the core alone, with the newest NumPy and without py4DSTEM: what most users install
 test-core:
@@ -44,6 +46,10 @@ test-oldest:
 	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python \
 		--resolution lowest-direct --editable ".[distributed,tests]"
 	.venv-oldest/bin/python -m pytest
+
+docs: install
+	test -n "$(BARE)" || $(BIN)/python docs/execute_notebooks.py
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
 bench: install
 	$(BIN)/python -m pip install --quiet --editable ".[py4dstem,benchmarks]"

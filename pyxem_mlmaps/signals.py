@@ -258,7 +258,13 @@ class MLOrientationMap(Provenance, Signal1D):
         return figure if return_figure else None
 
     def plot_channels(self, *args: Any, **kwargs: Any) -> None:
-        """HyperSpy's own plot: a navigator, and the seven channels at the position under it."""
+        """HyperSpy's own plot: a navigator, and the seven channels at the position under it.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for every one-dimensional signal of HyperSpy.
+        """
         super().plot(*args, **kwargs)
 
     def plot_tilt(self, *, return_figure: bool = False, **kwargs: Any) -> Figure | None:
@@ -278,7 +284,13 @@ class MLOrientationMap(Provenance, Signal1D):
 
 
 class LazyMLOrientationMap(LazySignal, MLOrientationMap):
-    """The lazy variant of :class:`MLOrientationMap`."""
+    """The lazy variant of :class:`MLOrientationMap`.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for :class:`MLOrientationMap`.
+    """
 
     def plot(self, *args: Any, **kwargs: Any) -> Figure | None:
         """Compute, then draw; see :meth:`MLOrientationMap.plot`."""
@@ -287,7 +299,13 @@ class LazyMLOrientationMap(LazySignal, MLOrientationMap):
     plot.__doc__ = MLOrientationMap.plot.__doc__
 
     def compute(self, *args: Any, **kwargs: Any) -> None:
-        """Compute in place as every lazy signal does, then count points without an answer."""
+        """Compute in place as every lazy signal does, then count points without an answer.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for every lazy signal of HyperSpy.
+        """
         super().compute(*args, **kwargs)
         if self.data.shape[-1] == len(CHANNELS):
             MLOrientationMap.warn_of_bad_points(self)

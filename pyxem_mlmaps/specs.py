@@ -182,7 +182,13 @@ class DiskLattice:
         return float(np.min(np.hypot(*(n @ self.basis).T)))
 
     def replace(self, **changes: Any) -> DiskLattice:
-        """A copy with some fields changed."""
+        """A copy with some fields changed.
+
+        Parameters
+        ----------
+        **changes
+            New values by the names of the fields.
+        """
         return replace(self, **changes)
 
     def check_fits(self, detector_shape: tuple[int, int]) -> None:
@@ -236,13 +242,40 @@ class DiskLattice:
 
     @classmethod
     def from_signal(cls, signal: Any, *args: Any, **kwargs: Any) -> DiskLattice:
-        """Find the lattice on the mean pattern; see :func:`pyxem_mlmaps.mapping.find_lattice`."""
+        """Find the lattice on the mean pattern.
+
+        Parameters
+        ----------
+        signal
+            Diffraction2D, lazy or not, or a (ky, kx) array that is the mean pattern.
+        *args, **kwargs
+            As for :func:`pyxem_mlmaps.mapping.lattice.find_lattice`: a model or library whose disks
+            are looked for, ``radius``, ``n_disks``, ``mirror``, ``max_patterns``.
+
+        Returns
+        -------
+        DiskLattice
+            The disks of the model in its order, or all that lie on the detector.
+
+        Examples
+        --------
+        >>> lattice = DiskLattice.from_signal(s, model)  # doctest: +SKIP
+        """
         from pyxem_mlmaps.mapping.lattice import find_lattice
 
         return find_lattice(signal, *args, **kwargs)
 
     def plot(self, pattern: Any = None, **kwargs: Any) -> Any:
-        """Draw the disks on a pattern; see :func:`pyxem_mlmaps.plotting.plot_lattice`."""
+        """Draw the disks on a pattern.
+
+        Parameters
+        ----------
+        pattern
+            (ky, kx) array, or a signal whose mean over the scan is taken; None draws the disks
+            alone.
+        **kwargs
+            For :func:`pyxem_mlmaps.plotting.plot_lattice`.
+        """
         from pyxem_mlmaps.plotting import plot_lattice
 
         return plot_lattice(self, pattern, **kwargs)

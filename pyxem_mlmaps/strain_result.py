@@ -224,7 +224,17 @@ class MLStrainMap(StrainMap):
         residual: NDArray[np.floating],
         n_disks: NDArray[np.floating],
     ) -> None:
-        """Keep covariance (4, 4, y, x), residual in px and number of disks (y, x) with the map."""
+        """Keep covariance, residual and number of disks with the map.
+
+        Parameters
+        ----------
+        covariance
+            (4, 4, scan y, scan x) of e11, e22, e12 and θ.
+        residual
+            (scan y, scan x) in px.
+        n_disks
+            (scan y, scan x).
+        """
         self._set("maps", np.concatenate([covariance[_PAIRS], [residual, n_disks]]))
 
     def warn_of_bad_points(self) -> None:
@@ -247,11 +257,23 @@ class MLStrainMap(StrainMap):
         return result
 
     def transpose(self, *args: Any, **kwargs: Any) -> MLStrainMap:
-        """As in HyperSpy; the further maps are not taken along."""
+        """As in HyperSpy; the further maps are not taken along.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for every signal of HyperSpy.
+        """
         return _without_maps(super().transpose(*args, **kwargs))
 
     def swap_axes(self, *args: Any, **kwargs: Any) -> MLStrainMap:
-        """As in HyperSpy; the further maps are not taken along."""
+        """As in HyperSpy; the further maps are not taken along.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for every signal of HyperSpy.
+        """
         return _without_maps(super().swap_axes(*args, **kwargs))
 
     def _binary_operator_ruler(self, other: Any, op_name: str) -> MLStrainMap:
@@ -314,10 +336,22 @@ def _without_maps(result: Any) -> Any:
 
 
 class LazyMLStrainMap(LazySignal, MLStrainMap):
-    """The lazy variant of :class:`MLStrainMap`."""
+    """The lazy variant of :class:`MLStrainMap`.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for :class:`MLStrainMap`.
+    """
 
     def plot(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute, then draw as pyxem does."""
+        """Compute, then draw as pyxem does.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for :class:`pyxem.signals.StrainMap`.
+        """
         computed = self.deepcopy()
         computed.compute()
         return StrainMap.plot(computed, *args, **kwargs)

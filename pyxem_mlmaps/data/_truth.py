@@ -32,8 +32,14 @@ Mask = NDArray[np.bool_]
 class ScanTruth:
     """What a synthetic scan was made from.
 
-    ``tilt_x``, ``tilt_y`` (degrees, detector axes of the recorded pattern) and ``thickness``
-    (nm) have the shape of the scan; ``lattice`` is where the disks are at zero descan.
+    Parameters
+    ----------
+    tilt_x, tilt_y
+        Degrees, detector axes of the recorded pattern, of the scan's shape.
+    thickness
+        nm, of the scan's shape.
+    lattice
+        Where the disks are at zero descan.
     """
 
     tilt_x: Float

@@ -61,6 +61,7 @@ def mean_orientations(xmap: CrystalMap, labels: NDArray[np.integer]) -> MeanOrie
     Returns
     -------
     means
+        Orientation, σ and number of points of every label.
 
     Raises
     ------

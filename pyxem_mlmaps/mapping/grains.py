@@ -1,6 +1,6 @@
 """Grains of a crystal map: misorientation of neighbours, labels, kernel averages.
 
-Mean orientations and turns within grains are in :mod:`pyxem_mlmaps.mapping.grain_means`,
+Mean orientations and turns within grains are in ``pyxem_mlmaps.mapping.grain_means``,
 sub-grains in :mod:`pyxem_mlmaps.mapping.subgrains`; both can be had from here.
 """
 

@@ -66,6 +66,7 @@ def find_lattice(
     Returns
     -------
     DiskLattice
+        In pixels of the signal.
 
     Raises
     ------
@@ -145,10 +146,12 @@ def find_lattice_candidates(
 
     Parameters
     ----------
-    signal, radius, mirror, show_progressbar, max_patterns
+    signal
         As in :func:`find_lattice`.
     template
-        :class:`LatticeTemplate` or an object with a method ``lattice_template()``.
+        A ``LatticeTemplate`` or an object with a method ``lattice_template()``.
+    radius, mirror, show_progressbar, max_patterns
+        As in :func:`find_lattice`.
 
     Returns
     -------

@@ -170,7 +170,7 @@ def search_basis(points: ArrayLike, radius: float) -> tuple[Floats, Floats, floa
     --------
     >>> from pyxem_mlmaps.mapping.lattice_fit import search_basis
     >>> points = [(50 + 20 * i, 60 + 15 * j) for i in range(3) for j in range(3)]
-    >>> search_basis(points, radius=4)[1].round(3)
+    >>> search_basis(points, radius=4)[1].round(3) + 0.0
     array([[ 0., 15.],
            [20.,  0.]])
     """

@@ -43,7 +43,7 @@ class DiskCard(Sharing):
         What its disks' contrast was simulated from.
     calibration
         For each of :data:`CALIBRATIONS`, or for "unknown" alone, what
-        :func:`~pyxem_mlmaps.models.disk_calibration.fit_calibration` found.
+        ``pyxem_mlmaps.models.disk_calibration.fit_calibration`` found.
     validation
         RMS errors and σ calibration by dose, on disks that training never saw.
     seed, training, versions

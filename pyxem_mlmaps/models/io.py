@@ -67,6 +67,7 @@ def load_model(
     Returns
     -------
     OrientationModel or DiskModel
+        Whichever the file holds.
 
     Raises
     ------

@@ -30,7 +30,7 @@ BORDER_MISFIT = 2.0
 
 
 class OrientationPrediction(NamedTuple):
-    """What a model says of n patterns: nine arrays of shape (n,), NaN where there is no answer.
+    """What a model says of n patterns: seven arrays of shape (n,), NaN where there is no answer.
 
     Tilts and their σ in degrees, thickness and its σ in nm. ``misfit`` is 1 for the worst 0.1 %
     of patterns that the library does explain: above 1, do not trust the point.
@@ -152,6 +152,8 @@ class OrientationModel(Shareable):
         Returns
         -------
         OrientationPrediction
+            Named tuple of arrays (n,): ``tilt_x``, ``tilt_y`` (degrees), ``thickness`` (nm),
+            ``sigma_tilt_x``, ``sigma_tilt_y``, ``sigma_thickness``, ``misfit``.
 
         Raises
         ------

@@ -38,6 +38,11 @@ class Shareable:
 
         It is read by :func:`pyxem_mlmaps.load_model` and tried by
         :func:`pyxem_mlmaps.check_model`.
+
+        Parameters
+        ----------
+        path
+            For example ``"gasb_110.keras"``; an existing file is replaced.
         """
         from pyxem_mlmaps.models.io import save_model
 

@@ -71,6 +71,7 @@ def train_disk_model(
     Returns
     -------
     DiskModel
+        With its errors on disks that training never saw in ``model.card``.
 
     Raises
     ------

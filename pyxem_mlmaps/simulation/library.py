@@ -137,7 +137,13 @@ class RockingLibrary:
         )
 
     def compute(self, show_progressbar: bool | None = None, num_workers: int | None = None):
-        """The library in memory."""
+        """The library in memory.
+
+        Parameters
+        ----------
+        show_progressbar, num_workers
+            As in HyperSpy.
+        """
         if not self.is_lazy:
             return self
         from pyxem_mlmaps._progress import compute
@@ -149,7 +155,13 @@ class RockingLibrary:
         return replace(self, intensities=values[0], maps=None if len(values) == 1 else values[1])
 
     def sel(self, thickness: slice | ArrayLike) -> RockingLibrary:
-        """The library at some of its thicknesses: a slice in nm, or the values themselves."""
+        """The library at some of its thicknesses.
+
+        Parameters
+        ----------
+        thickness
+            A slice in nm, both ends included, or the values themselves.
+        """
         if isinstance(thickness, slice):
             low = -np.inf if thickness.start is None else thickness.start
             high = np.inf if thickness.stop is None else thickness.stop
@@ -188,7 +200,15 @@ class RockingLibrary:
 
     @classmethod
     def load(cls, path: str | Path, lazy: bool = False) -> RockingLibrary:
-        """Read a library written by :meth:`save`; ``lazy`` keeps the arrays on disk."""
+        """Read a library written by :meth:`save`.
+
+        Parameters
+        ----------
+        path
+            Of the zarr group.
+        lazy
+            Whether the arrays stay on disk.
+        """
         from pyxem_mlmaps.simulation._store import load_library
 
         return load_library(Path(path), lazy)

@@ -40,7 +40,7 @@ def excitation_errors(g: Float, transverse: Float, wavenumber: float) -> Float:
     -------
     numpy.ndarray
         (n_tilt, n_beam) in Å⁻¹, positive inside the Ewald sphere:
-        s_g = (k0² - |k + g|²) / 2k_z (Spence & Zuo 1992, eq. 3.17).
+        ``s_g = (k0² - |k + g|²) / 2k_z`` (Spence & Zuo 1992, eq. 3.17).
     """
     g = np.asarray(g, dtype=float)
     transverse = np.asarray(transverse, dtype=float)

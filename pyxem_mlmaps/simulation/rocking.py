@@ -83,13 +83,6 @@ def simulate_rocking(
     reflections
         How many of the strongest disks (mean over tilts and thicknesses), or (n, 3) Miller
         indices.
-    overlap
-        What becomes of disks that overlap. "raise": it is an error if the chosen ones do (a
-        warning below 10 % overlap). "avoid": only disks are chosen that no other beam, chosen or
-        not, overlaps with more than 2 % of their mean intensity (centres nearer than 1.02
-        diameters); a number of ``reflections`` counts after that, and may not be reached.
-        "ignore": nothing is checked. In a general ``orientation`` the disks of several Laue zones
-        lie in one pattern, and overlaps are the rule.
     absorption
         "thermal": the absorptive potential of thermal diffuse scattering, from the Debye-Waller
         factors (:func:`~pyxem_mlmaps.simulation.structure_factors.thermal_absorption`). A number:
@@ -120,18 +113,25 @@ def simulate_rocking(
         ⟨110⟩ of a face-centred crystal.
     step
         Largest propagation step in Å.
-    weak_beams
-        Excitation error in Å⁻¹ beyond which beams are not propagated but folded into the others
-        by perturbation theory
-        (:func:`~pyxem_mlmaps.simulation.weak_beams.fold_weak_beams`). 0.02 changes intensities by
-        R of 0.001 to 0.008 and makes a high ``g_max`` cheap. None propagates all beams. With
-        it, a number of ``reflections`` is chosen among those up to 2 Å⁻¹.
     keep_maps
         Whether the plane-wave maps stay in the library: they are needed to render disks.
     lazy_output
         Whether to return dask arrays, one task for each tile of tilts.
     show_progressbar, num_workers
         As in HyperSpy.
+    overlap
+        What becomes of disks that overlap. "raise": it is an error if the chosen ones do (a
+        warning below 10 % overlap). "avoid": only disks are chosen that no other beam, chosen or
+        not, overlaps with more than 2 % of their mean intensity (centres nearer than 1.02
+        diameters); a number of ``reflections`` counts after that, and may not be reached.
+        "ignore": nothing is checked. In a general ``orientation`` the disks of several Laue zones
+        lie in one pattern, and overlaps are the rule.
+    weak_beams
+        Excitation error in Å⁻¹ beyond which beams are not propagated but folded into the others
+        by perturbation theory
+        (:func:`~pyxem_mlmaps.simulation.weak_beams.fold_weak_beams`). 0.02 changes intensities by
+        R of 0.001 to 0.008 and makes a high ``g_max`` cheap. None propagates all beams. With
+        it, a number of ``reflections`` is chosen among those up to 2 Å⁻¹.
 
     Returns
     -------
@@ -257,15 +257,19 @@ def simulate_rocking_ensemble(
         As in :func:`simulate_rocking`.
     n
         Number of libraries, at least 2.
-    absorption_scale, mosaic
-        Ranges of the factor on the absorptive potential and of the mosaic spread (degrees).
+    absorption_scale
+        Range of the factor on the absorptive potential.
     debye_waller, potential_scale
         Ranges of the factors on all σ and on all U_g.
+    mosaic
+        Range of the mosaic spread, degrees.
     sigma
         RMS displacements that the Debye-Waller factors multiply, as ``debye_waller`` of
         :func:`simulate_rocking`; the mean over the sites of an element is used.
     seed
         For the draws.
+    show_progressbar
+        As in HyperSpy.
     **options
         Everything else that :func:`simulate_rocking` takes.
 

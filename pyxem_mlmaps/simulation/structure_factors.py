@@ -128,7 +128,7 @@ def thermal_absorption(
 
     For a thermally averaged phase grating exp(iφ) the absorptive phase is half the variance of φ
     (Hall & Hirsch 1965, Proc. R. Soc. A 286, 158; Bird & King 1990, Acta Cryst. A46, 202). With
-    φ̃(q) = λγ f(q) for one atom and M(q) = 2π²σ²q²,
+    φ̃(q) = λγ f(q) for one atom and M(q) = 2π²σ²q²::
 
         f'(g) = ½ λγ ∫ f(|g/2 + q|) f(|g/2 - q|) [e^{-M(g)} - e^{-M(g/2 + q) - M(g/2 - q)}] d²q
 

@@ -51,7 +51,7 @@ def fold_weak_beams(
     keep: NDArray[np.integer],
     limit: float,
 ) -> FoldedBeams:
-    """Fold all beams with |s| above a limit into the others.
+    """Fold all beams with ``|s|`` above a limit into the others.
 
     Parameters
     ----------

@@ -96,7 +96,13 @@ class DiskConditions:
         )
 
     def widest_edge(self, radius: float) -> float:
-        """Of disks of that radius, px."""
+        """Widest edge that is drawn for disks of a radius, px.
+
+        Parameters
+        ----------
+        radius
+            Of the disks, px.
+        """
         return min(self.edge[1], WIDEST_EDGE * radius)
 
     def to_dict(self) -> dict[str, Any]:
