@@ -10,6 +10,8 @@ from .models.io import load_model
 from .models.orientation import OrientationModel
 from .models.train import train_orientation_model
 from .models.train_disks import train_disk_model
+from .planning.experiment import plan
+from .planning.plan import Plan
 from .signals import LazyMLOrientationMap, MLOrientationMap
 from .simulation.library import RockingLibrary
 from .simulation.rocking import simulate_rocking, simulate_rocking_ensemble
@@ -28,12 +30,14 @@ __all__ = [
     "MLStrainMap",
     "NoiseModel",
     "OrientationModel",
+    "Plan",
     "RockingLibrary",
     "__version__",
     "data",
     "load_model",
     "map_intensities",
     "map_polycrystal",
+    "plan",
     "plotting",
     "register",
     "simulate_rocking",
