@@ -57,8 +57,8 @@ def plot_plan(plan: Plan, figsize: tuple[float, float] | None = None) -> Figure:
     --------
     >>> import pyxem_mlmaps as mlmaps
     >>> plan = mlmaps.plan(
-    ...     mlmaps.data.silicon(), mlmaps.Beam(300, 1.1), zone_axis=(1, 1, 0), scale=0.01, g_max=1.5,
-    ...     show_progressbar=False)
+    ...     mlmaps.data.silicon(), mlmaps.Beam(300, 1.1), zone_axis=(1, 1, 0), scale=0.01,
+    ...     g_max=1.5, show_progressbar=False)
     >>> figure = mlmaps.plotting.plot_plan(plan)
     """
     import matplotlib.pyplot as plt
@@ -104,7 +104,7 @@ def _legend(figure: Any, ax: Axes, columns: int) -> None:
     if handles:
         figure.legend(
             handles, labels, loc="outside upper center", ncols=columns, fontsize="x-small",
-            frameon=False, handlelength=1.6, columnspacing=1.0,
+            frameon=False, handlelength=2.2, columnspacing=1.0,
         )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def _draw_rocking(panels: Any, plan: Plan, shown: NDArray[np.integer]) -> None:
             # dashed ones show curves of the same course that lie below
             ax.plot(
                 points[:, direction], curve, ("-", "--")[i % 2], color=_COLOURS[i],
-                label=hkl_label(hkl), linewidth=1.5,
+                label=hkl_label(hkl), linewidth=1.5, zorder=2 + 0.1 * (i % 2),
             )  # fmt: skip
         ax.set_xlabel(f"Tilt {'xy'[direction]} (°)")
         ax.margins(x=0)

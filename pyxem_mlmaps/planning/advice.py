@@ -84,6 +84,8 @@ def _number(plan: Plan) -> Iterator[Finding]:
                 f". Their radius is then {radius:.1f} px, too small for strain: for both take a "
                 f"detector of {larger[0]} x {larger[1]} px, or a larger convergence angle"
             )
+    else:
+        text += ": choose a zone axis of lower indices"
     few = not np.isfinite(plan.precision.e_xx)
     yield Finding(text + ".", stops_tilt=True, stops_strain=few)
 

@@ -34,9 +34,9 @@ __all__ = ["plan"]
 WIDER = 2.0
 """The simulation also serves semi-angles up to so many times the planned one, short of overlap."""
 STEP = 0.02
-"""Degrees between simulated tilts; less for foils above 100 nm, whose rocking curves are narrower."""
+"""Degrees between simulated tilts; less above 100 nm, where rocking curves are narrower."""
 BRIGHT = 1e-3
-"""Fraction of the incident beam from which on a disk of a general orientation must be kept free."""
+"""Fraction of the beam from which on a disk of a general orientation must be kept free."""
 EVERY = 10**6
 
 
@@ -124,8 +124,8 @@ def plan(
     --------
     >>> import pyxem_mlmaps as mlmaps
     >>> plan = mlmaps.plan(
-    ...     mlmaps.data.silicon(), mlmaps.Beam(300, 3.5), zone_axis=(1, 1, 0), scale=0.02, g_max=1.5,
-    ...     show_progressbar=False)
+    ...     mlmaps.data.silicon(), mlmaps.Beam(300, 3.5), zone_axis=(1, 1, 0), scale=0.02,
+    ...     g_max=1.5, show_progressbar=False)
     >>> plan.overlaps, round(plan.max_convergence_angle, 2)
     (True, 3.14)
     >>> print(plan.advice[0][:66])
@@ -147,8 +147,8 @@ def plan(
     if not view.holds(np.zeros((1, 2)), beam.aperture_radius)[0]:
         raise ValueError(
             f"detector={shape} px: not even the direct beam fits, its radius is "
-            f"{beam.aperture_radius / scale:.0f} px. Take a shorter camera length, more pixels or a "
-            "smaller convergence angle."
+            f"{beam.aperture_radius / scale:.0f} px. Take a shorter camera length, more pixels or "
+            "a smaller convergence angle."
         )
     crystal, turned, zone = orient(phase, debye_waller, zone_axis, orientation)
     angle = WIDER * beam.convergence_angle

@@ -45,9 +45,7 @@ def check_pixels(detector: ArrayLike) -> tuple[int, int]:
     """(ky, kx) pixels of a detector, or an error that says what is allowed."""
     shape = np.asarray(detector)
     if shape.shape != (2,) or np.any(shape != np.round(shape)) or shape.min() < 8:
-        raise ValueError(
-            f"detector={detector!r}: give two whole numbers (ky, kx) of at least 8 px."
-        )
+        raise ValueError(f"detector={detector!r}: give two whole numbers (ky, kx), 8 px or more.")
     return int(shape[0]), int(shape[1])
 
 
