@@ -204,7 +204,7 @@ def _over_dose(plan: Plan) -> tuple[Float, list[Any]]:
 
 def _over_angle(plan: Plan) -> tuple[Float, list[Any]]:
     high = _widest(plan)
-    angles = np.linspace(0.15 * high, high, 8)
+    angles = np.linspace(0.15 * high, high, 7)
     return angles, [plan.precision_at(convergence_angle=float(a)) for a in angles]
 
 

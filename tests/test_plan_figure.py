@@ -24,7 +24,7 @@ def plan():
     return planned(1.3)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def axes(plan):
     yield {ax.get_xlabel() or ax.get_ylabel(): ax for ax in plan.plot().axes}
     matplotlib.pyplot.close("all")

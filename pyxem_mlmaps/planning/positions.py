@@ -99,8 +99,8 @@ def contrast_modes(
     values = values[:: max(1, len(values) // SAMPLES)]
     values -= values.mean(axis=0)
     scaled = values * np.sqrt(weight / len(values))
-    _, strength, modes = np.linalg.svd(scaled, full_matrices=False)
-    modes = modes[:COMPONENTS] * strength[:COMPONENTS, None]
+    _, vectors = np.linalg.eigh(scaled @ scaled.T)  # ascending; there are fewer disks than nodes
+    modes = vectors[:, ::-1].T[:COMPONENTS] @ scaled
     return modes / np.sqrt(np.maximum(weight, 1e-12))
 
 

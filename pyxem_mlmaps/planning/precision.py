@@ -24,7 +24,7 @@ Float = NDArray[np.floating]
 
 TILTS = 9
 """Tilts on each axis at which the precision is taken."""
-CONTRASTS = 24
+CONTRASTS = 12
 """Tilts and thicknesses that show what disks may contain."""
 
 
