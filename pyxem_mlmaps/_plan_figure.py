@@ -227,11 +227,14 @@ def _draw_precision(ax: Axes, x: Float, precision: list[Any]) -> None:
 
 def _mark_angles(ax: Axes, plan: Plan) -> None:
     limit, planned = plan.max_convergence_angle, plan.beam.convergence_angle
-    right = 1.08 * max(min(plan.library.beam.convergence_angle, limit), planned * 1.05)
+    right = 1.15 * max(min(plan.library.beam.convergence_angle, limit), planned * 1.05)
     ax.set_xlim(0, right)
     ax.axvline(planned, color="0.5", linewidth=0.8)
     if limit < right:
         ax.axvspan(limit, right, color=_OVERLAP, linewidth=0)
         style = {"rotation": 90, "ha": "center", "va": "center", "color": "white"}
-        ax.text((limit + right) / 2, 0.3, "overlap", transform=ax.get_xaxis_transform(), **style)
+        if limit < 0.92 * right:
+            ax.text(
+                (limit + right) / 2, 0.3, "overlap", transform=ax.get_xaxis_transform(), **style
+            )
     ax.set_xlabel("α (mrad)")
