@@ -117,8 +117,9 @@ def plan(
     -----
     Precision is a Cramér-Rao bound (:meth:`Plan.precision_at`). Refined tilts reach theirs
     (``benchmarks/README.md``, bent foil). Strain with the model that comes with the package lies
-    at 1.0 to 1.4 times its bound for foils of 50 nm up to 10⁶ electrons a pattern, and above twice
-    for 100 nm and 10⁷: the network knows less of the contrast than this bound does.
+    at 0.9 to 1.4 times what is expected for foils of 50 nm and up to 10⁶ electrons a pattern, at
+    1.0 to 1.7 times for 100 nm, and at up to 2.7 times for 10⁷ electrons: the network knows less of
+    the contrast in the disks (``benchmarks/plan.py``).
 
     Examples
     --------
