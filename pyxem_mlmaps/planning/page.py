@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["as_html", "as_text", "title"]
 
 NOTE = (
-    "Precision is the Cramér-Rao bound of one pattern: what its counts allow. It knows nothing of a "
-    "wrong crystal or calibration."
+    "Precision is the Cramér-Rao bound of one pattern: what its counts allow. It knows nothing of "
+    "a wrong crystal or calibration."
 )
 
 
