@@ -13,6 +13,8 @@ from .models.known_models import available_models, register_models
 from .models.orientation import OrientationModel
 from .models.train import train_orientation_model
 from .models.train_disks import train_disk_model
+from .planning.experiment import plan
+from .planning.plan import Plan
 from .signals import LazyMLOrientationMap, MLOrientationMap
 from .simulation.library import RockingLibrary
 from .simulation.rocking import simulate_rocking, simulate_rocking_ensemble
@@ -31,6 +33,7 @@ __all__ = [
     "MLStrainMap",
     "NoiseModel",
     "OrientationModel",
+    "Plan",
     "RockingLibrary",
     "__version__",
     "available_models",
@@ -40,6 +43,7 @@ __all__ = [
     "load_model",
     "map_intensities",
     "map_polycrystal",
+    "plan",
     "plotting",
     "register",
     "register_models",

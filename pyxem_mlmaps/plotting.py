@@ -30,6 +30,7 @@ from pyxem_mlmaps._panels import (
     scan_extent,
     symmetric_limit,
 )
+from pyxem_mlmaps._plan_figure import plot_plan
 from pyxem_mlmaps._polycrystal_figure import plot_polycrystal
 from pyxem_mlmaps._strain_panels import plot_strain_map
 
@@ -46,6 +47,7 @@ __all__ = [
     "plot_kam",
     "plot_lattice",
     "plot_orientation_map",
+    "plot_plan",
     "plot_polycrystal",
     "plot_rocking",
     "plot_strain_map",

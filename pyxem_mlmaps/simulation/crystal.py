@@ -195,6 +195,11 @@ def _phase_from_ase(atoms: Atoms) -> Phase:
     from diffpy.structure import Atom, Lattice, Structure
     from orix.crystal_map import Phase
 
+    if abs(atoms.cell.volume) < 1e-6:
+        raise ValueError(
+            f"phase: these Atoms ({atoms.get_chemical_formula()}) have no unit cell, so there is "
+            "no lattice to diffract. Give them a cell (atoms.cell), or a CIF file."
+        )
     lattice = Lattice(*atoms.cell.cellpar())
     xyz = atoms.get_scaled_positions()
     structure = Structure(

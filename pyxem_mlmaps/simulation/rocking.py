@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orix.crystal_map import Phase
     from orix.quaternion import Rotation
 
-__all__ = ["simulate_rocking", "simulate_rocking_ensemble"]
+__all__ = ["orient", "simulate_rocking", "simulate_rocking_ensemble"]
 
 
 def simulate_rocking(
@@ -155,7 +155,7 @@ def simulate_rocking(
     >>> library
     RockingLibrary(7 x 7 tilts (±0.12°, ±0.12°), 2 thicknesses (20 to 40 nm), 9 disks)
     """
-    crystal, rotation, zone = _orient(phase, debye_waller, zone_axis, orientation)
+    crystal, rotation, zone = orient(phase, debye_waller, zone_axis, orientation)
     thickness = np.atleast_1d(np.asarray(thickness, dtype=float))
     check_numbers(
         tilt_range=(tilt_range, 0.01, 5),
@@ -314,12 +314,13 @@ def simulate_rocking_ensemble(
     return libraries
 
 
-def _orient(
+def orient(
     phase: Any,
     debye_waller: Any,
     zone_axis: Sequence[int] | None,
     orientation: Rotation | None,
 ) -> tuple[Crystal, Rotation, tuple[int, int, int] | None]:
+    """Crystal, rotation at zero tilt and zone axis without a common factor, or what is wrong."""
     if (zone_axis is None) == (orientation is None):
         raise ValueError("give either zone_axis=[uvw] or orientation=orix Rotation, and only one.")
     crystal = as_crystal(phase, debye_waller)

@@ -154,6 +154,12 @@ class TestBadSources:
         with pytest.raises(FileNotFoundError, match="nowhere.cif"):
             as_crystal(tmp_path / "nowhere.cif")
 
+    def test_no_cell(self):
+        from ase import Atoms
+
+        with pytest.raises(ValueError, match="Si2.*no unit cell"):
+            as_crystal(Atoms("Si2", [(0, 0, 0), (1, 1, 1)]))
+
     def test_no_atoms(self):
         from orix.crystal_map import Phase
 
