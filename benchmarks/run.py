@@ -9,7 +9,7 @@ from pathlib import Path
 
 PARTS = (
     "simulator", "network", "experiment", "foil", "mapping", "profiles", "scale", "disks",
-    "polycrystal",
+    "polycrystal", "plan",
 )  # fmt: skip
 
 for part in [*(sys.argv[1:] or PARTS), "compare"]:

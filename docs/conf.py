@@ -86,7 +86,10 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!pyxem_mlmaps\b|mlmaps\b).*"),
     # what classes are made of, named in signatures and not for users
-    (r"py:class", r".*\.(DiskChain|LibrarySpline|Network|Provenance|PublishedNetwork)"),
+    (
+        r"py:class",
+        r".*\.(DiskChain|Page|SelfTest|Shareable|Sharing|LibrarySpline|Network|Provenance|PublishedNetwork)",
+    ),
     (r"py:class", r".*\.(Crystal|FoldedBeams|LatticeFits|PotentialCoefficients)"),
 ]
 

@@ -42,6 +42,7 @@ README_DIRECTIVES = {
     "Strain maps": {"scan": "transistor"},
     "Polycrystals": {"scan": "grains", "given": "hs, mlmaps"},
     "Your own crystal": {"scan": "none"},
+    "With py4DSTEM": {"not executed": "py4DSTEM is an extra; its notebook runs all of it"},
     "Large scans": {"scan": "foil", "given": "s, model, lattice"},
 }
 
