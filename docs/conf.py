@@ -88,7 +88,7 @@ nitpick_ignore_regex = [
     # what classes are made of, named in signatures and not for users
     (
         r"py:class",
-        r".*\.(DiskChain|Page|SelfTest|Shareable|Sharing|LibrarySpline|Network|Provenance|PublishedNetwork)",
+        r".*\.(Conditions|DiskChain|Disks|Page|Precision|Registry|SelfTest|Shareable|Sharing|LibrarySpline|Network|Provenance|PublishedNetwork)",
     ),
     (r"py:class", r".*\.(Crystal|FoldedBeams|LatticeFits|PotentialCoefficients)"),
 ]

@@ -50,11 +50,13 @@ def disk_positions(
     ----------
     datacube
         In memory or memory-mapped. The detector need not be calibrated.
-    model, lattice, descan, show_progressbar, num_workers
+    model, lattice, descan
         As for ``ml_disk_positions``: the defaults find the disks with the model that comes with
         the package.
     max_misfit
         Disks with a larger ``misfit`` are left out; None keeps all.
+    show_progressbar, num_workers
+        As for ``ml_disk_positions``.
 
     Returns
     -------
