@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.mapping.disk_vectors import axis_units
 from pyxem_mlmaps.mapping.mean_pattern import calibration_of
 from pyxem_mlmaps.mapping.strain_vectors import VectorTable
 from pyxem_mlmaps.specs import DiskLattice
@@ -238,7 +239,7 @@ def _data_coordinates(signal: Any, vectors: Any, table: VectorTable) -> tuple[Fl
         if shape is None or tuple(shape) == tuple(axis.size for axis in axes):
             zero, scale = ([float(getattr(a, n)) for a in axes] for n in ("offset", "scale"))
             return np.array(zero), np.array(scale)
-        units = [axis.units if isinstance(axis.units, str) else "px" for axis in axes]
+        units = [axis_units(axis) for axis in axes]
         if {table.units} != set(units):
             raise ValueError(
                 f"disks were found on a detector of {tuple(shape)} px, in {table.units!r}; the "
