@@ -10,7 +10,8 @@ from matplotlib.colors import to_rgba
 from pyxem.signals import DiffractionVectors, ElectronDiffraction2D
 
 from pyxem_mlmaps import DiskLattice, plotting
-from pyxem_mlmaps._disk_markers import DOUBTFUL, TRUSTED, disk_markers
+from pyxem_mlmaps._disk_markers import disk_markers
+from pyxem_mlmaps._drawn_disks import DOUBTFUL, TRUSTED
 from pyxem_mlmaps.mapping.disk_vectors import make_vectors
 
 matplotlib.use("Agg")
