@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pyxem_mlmaps._disk_markers import plot_disks
 from pyxem_mlmaps._grain_figures import (
     plot_boundaries,
     plot_grain_tilt,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "plot_boundaries",
+    "plot_disks",
     "plot_error_map",
     "plot_grain_tilt",
     "plot_ipf_map",

@@ -141,7 +141,8 @@ class MLOrientationMap(Provenance, Signal1D):
         if bad:
             warnings.warn(
                 f"{bad} of {self.data[..., 0].size} scan points could not be evaluated (missing, "
-                "negative, saturated or empty disks) and are NaN.",
+                "negative, saturated or empty disks) and are NaN. Dead pixels that all patterns "
+                "share: s.correct_bad_pixels, or train with NoiseModel(dead_disks=...).",
                 stacklevel=2,
             )
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyxem_mlmaps._progress import compute
 
 __all__ = [
+    "check_directions",
     "check_signal",
     "checked_shifts",
     "described",
@@ -27,17 +28,20 @@ BLOCK_BYTES = 2**25
 SAMPLE_PATTERNS = 64
 SAMPLE_BYTES = 2**28
 """A sample of a scan is at most so many patterns and bytes."""
+SQUARE = 1.2
+"""Ratio of the two scales of a detector above which its disks are no circles."""
 
 
 def check_signal(signal: Any) -> None:
-    """Raise if the patterns are not real numbers over 0, 1 or 2 scan axes.
+    """Raise if the patterns are not real numbers over 0, 1 or 2 scan axes, on square pixels.
 
     Raises
     ------
     TypeError
         For complex data.
     ValueError
-        For more than two navigation dimensions.
+        For more than two navigation dimensions, for patterns whose axes are named the other way
+        round, and for pixels that are far from square.
     """
     if np.issubdtype(signal.data.dtype, np.complexfloating):
         raise TypeError(
@@ -48,7 +52,39 @@ def check_signal(signal: Any) -> None:
     if n > 2:
         raise ValueError(
             f"the signal has {n} navigation dimensions; 0, 1 or 2 can be mapped. Take one slice "
-            "of the others with s.inav first."
+            "of the others with s.inav first; s.squeeze() takes off those of size one."
+        )
+    x, y = signal.axes_manager.signal_axes
+    if (x.name, y.name) == ("ky", "kx"):
+        raise ValueError(
+            "the patterns are transposed: the axis of their columns is named 'ky', that of their "
+            "rows 'kx'. s.transpose(signal_axes=('kx', 'ky')) turns them back."
+        )
+    if str(x.units) == str(y.units) and x.is_uniform and y.is_uniform and x.scale and y.scale:
+        ratio = abs(x.scale / y.scale)
+        if not 1 / SQUARE < ratio < SQUARE:
+            raise ValueError(
+                f"the pixels are not square: the scales of the signal axes are {x.scale:g} along "
+                f"{x.name} and {y.scale:g} along {y.name}, so that disks are ellipses. Bin both "
+                "axes alike, or correct the calibration."
+            )
+
+
+def check_directions(signal: Any) -> None:
+    """Raise if a signal axis runs backwards: tilts are along kx and ky, and the axes tell which.
+
+    Raises
+    ------
+    ValueError
+        For an axis of negative scale.
+    """
+    x, y = signal.axes_manager.signal_axes
+    if min(x.scale, y.scale) < 0:
+        back = ", ".join("::-1" if axis.scale < 0 else ":" for axis in (x, y))
+        raise ValueError(
+            f"the signal axes have scales of {x.scale:g} along {x.name} and {y.scale:g} along "
+            f"{y.name}: a negative one runs against the detector, which makes the sign of tilts "
+            f"ambiguous. s.isig[{back}] turns data and axis round."
         )
 
 

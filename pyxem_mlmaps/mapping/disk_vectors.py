@@ -12,7 +12,14 @@ from pyxem_mlmaps._provenance import _plain
 from pyxem_mlmaps.mapping.disk_locator import PRESENT, UNREADABLE
 from pyxem_mlmaps.specs import DiskLattice
 
-__all__ = ["COLUMN_NAMES", "NODE", "RaggedRows", "make_vectors", "warn_of_bad_pixels"]
+__all__ = [
+    "COLUMN_NAMES",
+    "NODE",
+    "RaggedRows",
+    "axis_units",
+    "make_vectors",
+    "warn_of_bad_pixels",
+]
 
 COLUMN_NAMES = ("ky", "kx", "intensity", "sigma_ky", "sigma_kx", "misfit", "h", "k")
 NODE = "MLDiskPositions"
@@ -78,6 +85,11 @@ def warn_of_bad_pixels(n_bad: int, n_point: int, n_disk: int) -> None:
         )
 
 
+def axis_units(axis: Any) -> str:
+    """Units of a signal axis; px where there are none, or an empty text as from some files."""
+    return axis.units if isinstance(axis.units, str) and axis.units.strip() else "px"
+
+
 def make_vectors(data: Any, signal: Any, provenance: dict[str, Any]) -> Any:
     """pyxem's vectors of a scan, or of one pattern.
 
@@ -100,7 +112,7 @@ def make_vectors(data: Any, signal: Any, provenance: dict[str, Any]) -> Any:
 
     scan_axes = [a.get_axis_dictionary() for a in signal.axes_manager.navigation_axes[::-1]]
     axes = signal.axes_manager.signal_axes[::-1]
-    units = [axis.units if isinstance(axis.units, str) else "px" for axis in axes]
+    units = [axis_units(axis) for axis in axes]
     description = {
         "scales": [float(axis.scale) for axis in axes] + [1.0] * 6,
         "offsets": [float(axis.offset) for axis in axes] + [0.0] * 6,

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyxem_mlmaps import conventions
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps._version import __version__
-from pyxem_mlmaps.mapping.blocks import check_signal, described, map_blocks
+from pyxem_mlmaps.mapping.blocks import check_directions, check_signal, described, map_blocks
 from pyxem_mlmaps.mapping.checks import check_calibration, in_plane_transform, order_lattice
 from pyxem_mlmaps.mapping.intensity import (
     Pixels,
@@ -243,6 +243,7 @@ def _usable(intensities: Float, allow_dead: bool) -> Float:
 
 def _checked(signal: Any, model: Any, lattice: DiskLattice, check: Any) -> DiskLattice:
     check_signal(signal)
+    check_directions(signal)
     if not isinstance(lattice, DiskLattice):
         raise TypeError(f"lattice is a {type(lattice).__name__}; a DiskLattice is needed.")
     lattice = order_lattice(model, lattice)

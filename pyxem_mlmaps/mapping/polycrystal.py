@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps._checks import check_numbers
 from pyxem_mlmaps._progress import compute
-from pyxem_mlmaps.mapping.blocks import check_signal
+from pyxem_mlmaps.mapping.blocks import check_directions, check_signal
 from pyxem_mlmaps.mapping.grain_camera import find_camera
 from pyxem_mlmaps.mapping.grain_candidates import Solver
 from pyxem_mlmaps.mapping.grain_coarse import coarse_candidates, read_coarse
@@ -140,6 +140,7 @@ def map_polycrystal(
     >>> mlmaps.plotting.plot_polycrystal(xmap)  # doctest: +SKIP
     """
     check_signal(signal)
+    check_directions(signal)
     crystals = _crystals(phases)
     _check_beam(signal, beam)
     _check_numbers(thickness, template_step, grain_angle, subgrain_angle, cache_size)
