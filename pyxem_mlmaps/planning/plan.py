@@ -198,7 +198,13 @@ class Plan:
         return not any(finding.stops_strain for finding in self.findings)
 
     def plot(self, figsize: tuple[float, float] | None = None) -> Figure:
-        """Pattern, rocking curves and precision; see :func:`pyxem_mlmaps.plotting.plot_plan`."""
+        """Pattern, rocking curves and precision; see :func:`pyxem_mlmaps.plotting.plot_plan`.
+
+        Parameters
+        ----------
+        figsize
+            Width and height in inches.
+        """
         from pyxem_mlmaps.plotting import plot_plan
 
         return plot_plan(self, figsize=figsize)
