@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._layout import NO_DATA, Extent, aspect_of
 from pyxem_mlmaps._panels import (
+    add_colour_bar,
     direction_colours,
     draw_colour_wheel,
     draw_map,
     robust_limit,
     scan_extent,
+    set_ticks,
 )
 from pyxem_mlmaps.mapping.grain_rotations import ScanArrays, misorientation_angle, scan_arrays
 from pyxem_mlmaps.mapping.grains import neighbour_misorientation
@@ -23,10 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from orix.crystal_map import CrystalMap
 
-Extent = tuple[float, float, float, float]
 BOUNDARY_LIMITS = (0.05, 60.0)
 BOUNDARY_COLOURS = "plasma"
-_NO_DATA = (0.6, 0.6, 0.6)
+_NO_DATA = 3 * (float(NO_DATA),)
 
 
 def map_extent(xmap: CrystalMap) -> tuple[Extent, tuple[str, str]]:
@@ -40,11 +42,6 @@ def map_extent(xmap: CrystalMap) -> tuple[Extent, tuple[str, str]]:
         place = flat.min() + step * np.arange(n)
         axes.append(SimpleNamespace(axis=place, scale=step, name=name, units=xmap.scan_unit))
     return scan_extent(axes)
-
-
-def aspect_of(extent: Extent) -> float:
-    """Height over width."""
-    return abs(extent[2] - extent[3]) / abs(extent[1] - extent[0])
 
 
 def ipf_colours(xmap: CrystalMap, direction: str) -> NDArray[np.float64]:
@@ -92,17 +89,6 @@ def draw_ipf_keys(figure: Figure, cell: Any, xmap: CrystalMap) -> None:
             text.set_fontsize("small")
 
 
-def set_ticks(ax: Axes, extent: Extent) -> None:
-    """Few ticks, fewer on the short side of a flat image."""
-    from matplotlib.ticker import MaxNLocator
-
-    height = aspect_of(extent)
-    ax.tick_params(labelsize="small")
-    ax.xaxis.set_major_locator(MaxNLocator(4 if height < 2 else 2))
-    y = 1 if height < 0.2 else 2 if height < 0.5 else 4 if height < 2 else 6
-    ax.yaxis.set_major_locator(MaxNLocator(y))
-
-
 def draw_boundaries(
     ax: Axes,
     xmap: CrystalMap,
@@ -129,7 +115,7 @@ def draw_boundaries(
     )
     ax.add_collection(lines, autolim=False)
     set_ticks(ax, extent)
-    bar = ax.figure.colorbar(lines, cax=ax.inset_axes([1.04, 0, 0.06, 1]))
+    bar = add_colour_bar(ax, lines, aspect_of(extent))
     log_ticks(bar, *BOUNDARY_LIMITS)
     ax.set_title("Boundaries (°)", fontsize="medium")
 
@@ -207,8 +193,6 @@ def draw_tilt(ax: Axes, turn: NDArray[np.float64], extent: Extent, limit: float)
 def draw_wheel(ax: Axes, limit: float) -> None:
     """Colour wheel of :func:`draw_tilt`, in degrees."""
     draw_colour_wheel(ax, (0.0, 0.0), limit)
-    ax.xaxis.label.set_size("small")
-    ax.yaxis.label.set_size("small")
 
 
 def draw_log(
