@@ -116,7 +116,7 @@ def plot_imprint(
     limit = symmetric_limit(np.stack(errors), 99.5)
     for ax, part, error in zip(grid[1], parts, errors, strict=True):
         scale = {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}
-        title = f"Error of $ε_{{{part.name[2:]}}}$, mean of {strains.WINDOW}² ({part.unit})"
+        title = f"Mean error of $ε_{{{part.name[2:]}}}$ ({part.unit})"
         draw_map(ax, error, extent, title, **scale)
     finish_maps(figure, grid.flat, labels, figsize)
     return figure

@@ -55,14 +55,14 @@ def _image(extent: Any, figsize: FigSize, ax: Axes | None) -> tuple[Figure, Axes
 
 
 def _finish(
-    figure: Figure, axes: Any, labels: tuple[str, str], figsize: FigSize, own: bool, grey: bool
+    figure: Figure, ax: Axes, labels: tuple[str, str], figsize: FigSize, own: bool, grey: bool
 ) -> Figure:
     """Labels, scale bar and note of a figure of our own; labels alone in axes that were given."""
     if own:
-        finish_maps(figure, axes, labels, figsize, grey)
+        legends = [other for other in figure.axes if other is not ax]
+        finish_maps(figure, [ax], labels, figsize, grey, legends)
     else:
-        for ax in axes:
-            ax.set(xlabel=labels[0], ylabel=labels[1])
+        ax.set(xlabel=labels[0], ylabel=labels[1])
     return figure
 
 
@@ -114,7 +114,7 @@ def plot_ipf_map(
     ax = figure.add_subplot(grid[0])
     draw_ipf(ax, xmap, extent, direction)
     draw_ipf_keys(figure, grid[1], xmap)
-    return _finish(figure, [ax], labels, figsize, True, not_indexed(xmap))
+    return _finish(figure, ax, labels, figsize, True, not_indexed(xmap))
 
 
 @page_style
@@ -161,7 +161,7 @@ def plot_kam(
     figure, ax = _image(extent, figsize, ax)
     kam = kernel_average_misorientation(xmap, order, max_angle)
     draw_log(ax, kam, extent, "Kernel average misorientation (°)", percentile=percentile)
-    return _finish(figure, [ax], labels, figsize, own, not np.all(kam > 0))
+    return _finish(figure, ax, labels, figsize, own, not np.all(kam > 0))
 
 
 @page_style
@@ -214,7 +214,7 @@ def plot_boundaries(
     figure, ax = _image(extent, figsize, ax)
     width = figure.get_size_inches()[0] - 1.5
     boundaries_panel(ax, xmap, extent, width, background, min_angle, labels)
-    return _finish(figure, [ax], names, figsize, own, not_indexed(xmap))
+    return _finish(figure, ax, names, figsize, own, not_indexed(xmap))
 
 
 def boundaries_panel(
@@ -307,4 +307,4 @@ def plot_grain_tilt(
     ax = figure.add_subplot(grid[0])
     draw_tilt(ax, turn, extent, limit)
     draw_wheel(figure.add_subplot(grid[1]), limit)
-    return _finish(figure, [ax], names, figsize, True, not np.all(np.isfinite(turn)))
+    return _finish(figure, ax, names, figsize, True, not np.all(np.isfinite(turn)))

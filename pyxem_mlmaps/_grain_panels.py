@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps._layout import NO_DATA, Extent, aspect_of
+from pyxem_mlmaps._layout import NO_DATA, Extent, aspect_of, log_tick_values
 from pyxem_mlmaps._panels import (
     add_colour_bar,
     direction_colours,
@@ -74,17 +74,19 @@ def draw_ipf(ax: Axes, xmap: CrystalMap, extent: Extent, direction: str, title: 
 
 def draw_ipf_keys(figure: Figure, cell: Any, xmap: CrystalMap) -> None:
     """Colour keys of all phases one below the other; ``cell`` is a part of a grid."""
+    import matplotlib
     import orix.plot  # noqa: F401  (registers the projection)
 
     groups: dict[str, tuple[Any, list[str]]] = {}
     for i in scan_arrays(xmap).groups:
         laue = xmap.phases[i].point_group.laue
         groups.setdefault(laue.name, (laue, []))[1].append(xmap.phases[i].name or f"phase {i}")
+    font = matplotlib.rcParams["font.size"]
     rows = cell.subgridspec(max(len(groups), 1), 1)
     for row, (laue, names) in enumerate(groups.values()):
         ax = figure.add_subplot(rows[row], projection="ipf", symmetry=laue)
         ax.plot_ipf_color_key(show_title=False)
-        ax.set_title("\n".join(names), fontsize="small", loc="center", pad=16)
+        ax.set_title("\n".join(names), fontsize="small", loc="center", pad=1.6 * font)
         for text in ax.texts:
             text.set_fontsize("small")
 
@@ -121,11 +123,8 @@ def draw_boundaries(
 
 
 def log_ticks(bar: Any, low: float, high: float) -> None:
-    """Plain numbers 1, 2, 5 … on a logarithmic colour bar, no minor ones."""
-    ends = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    steps = (1, 2, 5) if np.log10(high / low) < 2 else (1,)
-    ticks = [s * 10.0**i for i in ends for s in steps]
-    ticks = [t for t in ticks if 0.999 * low <= t <= 1.001 * high]
+    """Plain numbers on a logarithmic colour bar, no minor ones."""
+    ticks = log_tick_values(low, high)
     bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
     bar.minorticks_off()
     bar.ax.tick_params(labelsize="small")

@@ -88,11 +88,13 @@ def plot_lattice(
             text = ax.text(x, y, f"{i} {j}", ha="center", va="center", fontsize=size, zorder=5)
             _outline(text)
     ax.set(xlabel="kx (px)", ylabel="ky (px)")
+    ax.tick_params(labelsize="small")
     return figure
 
 
 def draw_circles(ax: Axes, positions: NDArray[np.floating], radius: float, colour: str) -> None:
     """Circles of ``radius`` at (n, 2) positions (y, x), all in px."""
+    from matplotlib import rcParams
     from matplotlib.collections import EllipseCollection
 
     width = np.full(len(positions), 2 * radius)
@@ -105,7 +107,7 @@ def draw_circles(ax: Axes, positions: NDArray[np.floating], radius: float, colou
         offset_transform=ax.transData,
         facecolors="none",
         edgecolors=colour,
-        linewidths=1.2,
+        linewidths=0.8 * rcParams["lines.linewidth"],
     )
     ax.add_collection(circles, autolim=False)
 

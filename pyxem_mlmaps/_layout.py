@@ -23,6 +23,10 @@ NO_DATA = "0.6"
 PAGE = 7.5
 """Inches: a figure that is not wider is for a printed page and has its small text."""
 PAGE_HEIGHT = 9.0
+PAD = 0.04
+"""Inches round everything."""
+LEGEND = 0.85
+"""Inches that a colour wheel or key is high at least, or its column wide."""
 PRINTED = {
     "axes.linewidth": 0.6,
     "lines.linewidth": 1.0,
@@ -92,17 +96,21 @@ def table_grid(
 ) -> tuple[Figure, NDArray[Any]]:
     """Figure and (rows, columns) axes for images of height/width ``aspect``.
 
-    Where the width is too small for the columns, rows and columns change places on the paper.
+    Where the width is too small for the columns, rows and columns change places on the paper if
+    that helps, or each row is broken in two, or all panels lie one below the other.
     """
     width, _ = split_figsize(figsize)
-    turned = rows < columns and width is not None and width < columns * panel_width(aspect)
-    if turned and width < rows * panel_width(aspect):  # one below the other, row by row
-        figure, axes = flow_grid(rows * columns, 1, aspect, figsize)
-        return figure, axes.reshape(columns, rows).T
-    if turned:
+    fits = columns if width is None else int(width / panel_width(aspect) + 0.05)
+    if fits >= columns:
+        return flow_grid(rows, columns, aspect, figsize)
+    if rows < columns and fits >= rows:
         figure, axes = flow_grid(columns, rows, aspect, figsize)
         return figure, axes.T
-    return flow_grid(rows, columns, aspect, figsize)
+    if columns % 2 == 0 and fits >= columns // 2:
+        figure, axes = flow_grid(2 * rows, columns // 2, aspect, figsize)
+        return figure, axes.reshape(rows, columns)
+    figure, axes = flow_grid(rows * columns, 1, aspect, figsize)
+    return figure, axes.reshape(columns, rows).T
 
 
 def flow_columns(n: int, most: int, aspect: float, figsize: FigSize) -> int:
@@ -138,7 +146,7 @@ def flow_grid(
         columns,
         figsize=grid_size(rows, columns, aspect, figsize),
         squeeze=False,
-        layout="compressed",
+        layout="constrained",
     )
 
 
@@ -149,12 +157,26 @@ def nice_ticks(n: int) -> Any:
     return MaxNLocator(n, steps=NICE)
 
 
+def log_tick_values(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic scale: decades, or more where they are too few."""
+    ends = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    ticks: list[float] = []
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        all_ticks = (round(step * 10.0**i, 12 - i) for i in ends for step in steps)
+        ticks = [t for t in all_ticks if 0.999 * low <= t <= 1.001 * high]
+        if len(ticks) >= (2 if steps == (1,) and high / low >= 100 else 3):
+            break
+    return ticks or [low, high]
+
+
 def finish_maps(
     figure: Figure,
     axes: Iterable[Axes],
     labels: tuple[str, str],
     figsize: FigSize,
     no_data: bool | None = None,
+    legends: Sequence[Axes] = (),
+    avoid: Sequence[tuple[float, float]] = (),
 ) -> None:
     """Label the outer axes, draw one scale bar, say what grey is, and fit the figure's height.
 
@@ -168,6 +190,10 @@ def finish_maps(
         As it was asked for; a height that was given is kept.
     no_data
         Whether points without data are drawn; None looks for masked pixels.
+    legends
+        Further axes that the figure must be high enough for.
+    avoid
+        (x, y) in the first map that the scale bar must not cover.
     """
     maps = [ax for ax in axes if ax.images]
     label_outer(maps, labels)
@@ -175,23 +201,27 @@ def finish_maps(
         no_data = any(np.any(np.ma.getmaskarray(ax.images[0].get_array())) for ax in maps)
     if no_data:
         note_no_data(figure)
-    fit_height(figure, figsize)
-    for ax in maps[:1]:
-        add_scale_bar(ax, labels)
+    fit_height(figure, figsize, maps, legends)
+    units = [label.rpartition("(")[2].rstrip(")") if "(" in label else "" for label in labels]
+    if maps and units[0] not in ("", "px", "°") and units[1] in (units[0], ""):
+        add_scale_bar(maps[0], units[0], avoid=avoid)
 
 
 def label_outer(axes: Sequence[Axes], labels: tuple[str, str]) -> None:
-    """Axis labels and numbers at the left and at the bottom of a grid only."""
+    """Axis labels and numbers at the left and in the lowest row of a grid only.
+
+    A column that ends above an empty cell has the axes of its neighbours.
+    """
     cells = {}
     for ax in axes:
         spec = ax.get_subplotspec()
-        cells[spec.rowspan.start, spec.colspan.start] = ax
+        cells[spec.rowspan.stop, spec.colspan.start] = ax
+    lowest = max((row for row, _ in cells), default=0)
     for (row, column), ax in cells.items():
-        bottom = not any(r > row and c == column for r, c in cells)
         left = not any(r == row and c < column for r, c in cells)
-        ax.set_xlabel(labels[0] if bottom else "")
+        ax.set_xlabel(labels[0] if row == lowest else "")
         ax.set_ylabel(labels[1] if left else "")
-        ax.tick_params(labelbottom=bottom, labelleft=left)
+        ax.tick_params(labelbottom=row == lowest, labelleft=left)
 
 
 def note_no_data(figure: Figure, text: str = "no data") -> None:
@@ -207,18 +237,79 @@ def note_no_data(figure: Figure, text: str = "no data") -> None:
         handlelength=1.0,
         handleheight=1.0,
         borderpad=0.0,
+        borderaxespad=0.2,
     )
 
 
-def fit_height(figure: Figure, figsize: FigSize) -> None:
-    """Take away the height that panels of fixed shape leave free, unless it was asked for."""
-    if split_figsize(figsize)[1] is not None:
+def fit_height(
+    figure: Figure, figsize: FigSize, axes: Sequence[Axes], legends: Sequence[Axes] = ()
+) -> None:
+    """Make the figure as high as images across its width need, unless a height was asked for.
+
+    Titles, numbers and labels around the axes have the same size whatever the figure's; so the
+    width of an image follows from that of the figure, and the figure's height from the image's.
+    Legends get :data:`LEGEND` inches, or a square.
+    """
+    if split_figsize(figsize)[1] is not None or not axes:
         return
-    width, _ = figure.get_size_inches()
-    for _ in range(2):
-        figure.draw_without_rendering()
-        box = figure.get_tightbbox()
-        figure.set_size_inches(width, box.height + 0.08)
+    engine = figure.get_layout_engine()
+    engine.set(hspace=0, wspace=0, h_pad=PAD, w_pad=PAD)
+    engine.execute(figure)
+    width, highest = figure.get_size_inches()
+    grid = axes[0].get_subplotspec().get_topmost_subplotspec().get_gridspec()
+    ratios = np.array(grid.get_width_ratios() or [1.0] * grid.ncols, dtype=float)
+    around = np.zeros((2, grid.ncols)), np.zeros((2, grid.nrows))  # left, right; top, bottom
+    stretch = np.ones(grid.ncols)  # widths with the colour bar, in image widths
+    for ax in [*axes, *legends]:
+        spec = ax.get_subplotspec().get_topmost_subplotspec()
+        wide, fixed = _around(ax)
+        columns, rows = around
+        stretch[spec.colspan.start] = max(stretch[spec.colspan.start], wide)
+        for side, column in enumerate((spec.colspan.start, spec.colspan.stop - 1)):
+            columns[side, column] = max(columns[side, column], fixed[side])
+        for side, row in enumerate((spec.rowspan.start, spec.rowspan.stop - 1)):
+            rows[side, row] = max(rows[side, row], fixed[2 + side])
+    free = width - around[0].sum() - 2 * PAD * grid.ncols
+    widths = ratios * free / (ratios * stretch).sum()
+    slot = 0.0
+    for ax in axes:
+        spec = ax.get_subplotspec()
+        high = _data_aspect(ax) * max([1.0, *(bar.height for bar in _bars(ax))])
+        need = high * widths[spec.colspan.start : spec.colspan.stop].sum()
+        slot = max(slot, need / (spec.rowspan.stop - spec.rowspan.start))
+    for ax in legends:
+        spec = ax.get_subplotspec()
+        column = spec.get_topmost_subplotspec().colspan.start
+        slot = max(slot, spec.get_gridspec().nrows * min(LEGEND, widths[column]))
+    height = grid.nrows * (slot + 2 * PAD) + around[1].sum()
+    dpi, renderer = figure.dpi, figure.canvas.get_renderer()
+    for artist in [*figure.texts, *figure.legends]:  # a heading, a note
+        height += artist.get_window_extent(renderer).height / dpi + 2 * PAD
+    figure.set_size_inches(width, float(np.clip(height, 0.5, highest)))
+
+
+def _around(ax: Axes) -> tuple[float, tuple[float, float, float, float]]:
+    """Width with the colour bar in image widths; inches at the left, right, top and bottom."""
+    ax.apply_aspect()
+    box, tight = ax.get_window_extent(), ax.get_tightbbox(for_layout_only=True)
+    bounds = _bars(ax)
+    wide = max([1.0, *(b.x1 for b in bounds)])
+    top = box.y0 + box.height * max([1.0, *(b.y1 for b in bounds)])
+    bottom = box.y0 + box.height * min([0.0, *(b.y0 for b in bounds)])
+    sides = box.x0 - tight.x0, tight.x1 - box.x0 - wide * box.width, tight.y1 - top
+    dpi = ax.figure.dpi
+    return wide, tuple(max(0.0, side / dpi) for side in (*sides, bottom - tight.y0))
+
+
+def _bars(ax: Axes) -> list[Any]:
+    """Boxes of an image's colour bars, in units of the image."""
+    to_image = ax.transAxes.inverted()
+    return [bar.get_window_extent().transformed(to_image) for bar in ax.child_axes]
+
+
+def _data_aspect(ax: Axes) -> float:
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    return abs(top - bottom) / abs(right - left)
 
 
 def scale_bar_length(width: float) -> float:
@@ -227,32 +318,55 @@ def scale_bar_length(width: float) -> float:
     return float(ticks[1] - ticks[0])
 
 
-def add_scale_bar(ax: Axes, labels: tuple[str, str]) -> None:
-    """A bar of known length in the lower left corner, if the scan is calibrated and has room."""
+def add_scale_bar(
+    ax: Axes,
+    unit: str,
+    scale: float = 1.0,
+    avoid: Sequence[tuple[float, float]] = (),
+) -> None:
+    """A bar of known length in a corner of an image, if there is room.
+
+    Parameters
+    ----------
+    ax
+        Axes in their final size.
+    unit
+        Of the length.
+    scale
+        Units per unit of the axes' data: 1 where these are calibrated.
+    avoid
+        (x, y) in data coordinates that the bar must not cover.
+    """
     from matplotlib.font_manager import FontProperties
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-    units = [label.rpartition("(")[2].rstrip(")") if "(" in label else "" for label in labels]
-    if units[0] in ("", "px") or units[1] not in (units[0], ""):
-        return
+    ax.figure.get_layout_engine().execute(ax.figure)
+    ax.apply_aspect()
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
-    length = scale_bar_length(abs(right - left))
-    bar = AnchoredSizeBar(
-        ax.transData,
-        length,
-        f"{length:g} {units[0]}",
-        "lower left",
-        pad=0.25,
-        borderpad=0.35,
-        sep=2,
-        size_vertical=0.02 * abs(top - bottom),
-        color="black",
-        fontproperties=FontProperties(size="small"),
-    )
-    bar.patch.set(alpha=0.75, linewidth=0, edgecolor="none")
-    bar.set_in_layout(False)
-    ax.add_artist(bar)
-    drawn, room = bar.get_window_extent(ax.figure.canvas.get_renderer()), ax.bbox
-    if drawn.width > 0.9 * room.width or drawn.height > 0.5 * room.height:
+    length = scale_bar_length(abs(right - left) * scale)
+    inches = ax.get_window_extent().height / ax.figure.dpi
+    points = ax.transData.transform(np.reshape(avoid, (-1, 2)))
+    for corner in ("lower left", "lower right", "upper left", "upper right"):
+        bar = AnchoredSizeBar(
+            ax.transData,
+            length / scale,
+            f"{length:g} {unit}",
+            corner,
+            pad=0.25,
+            borderpad=0.35,
+            sep=2,
+            size_vertical=abs(top - bottom) / inches * 2 / 72,
+            color="black",
+            fontproperties=FontProperties(size="small"),
+        )
+        bar.patch.set(alpha=0.75, linewidth=0, edgecolor="none")
+        bar.set_in_layout(False)
+        ax.add_artist(bar)
+        drawn, room = bar.get_window_extent(ax.figure.canvas.get_renderer()), ax.bbox
+        if drawn.width > 0.9 * room.width or drawn.height > 0.5 * room.height:
+            bar.remove()
+            return
+        if not any(drawn.padded(5).contains(*point) for point in points):
+            return
         bar.remove()

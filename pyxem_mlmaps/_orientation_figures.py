@@ -210,7 +210,7 @@ def plot_tilt(
     ax.set_title("Tilt", fontsize="medium")
     set_ticks(ax, extent)
     draw_colour_wheel(wheel, origin, limit)
-    finish_maps(figure, [ax], labels, figsize, no_data=not np.all(np.isfinite(x + y)))
+    finish_maps(figure, [ax], labels, figsize, not np.all(np.isfinite(x + y)), [wheel])
     return figure
 
 

@@ -14,7 +14,6 @@ from pyxem_mlmaps._layout import (
     Extent,
     FigSize,
     aspect_of,
-    fit_height,
     nice_ticks,
     split_figsize,
 )
@@ -48,7 +47,9 @@ def draw_map(
     image = ax.imshow(
         np.ma.masked_invalid(values), extent=extent, cmap=colours, interpolation="nearest", **scale
     )
-    add_colour_bar(ax, image, aspect_of(extent))
+    bar = add_colour_bar(ax, image, aspect_of(extent))
+    if not np.isfinite(values).any():  # the scale says nothing
+        bar.set_ticks([])
     ax.set_title(title, fontsize="medium")
     set_ticks(ax, extent)
 
@@ -179,7 +180,7 @@ def beside_size(extent: Extent, figsize: FigSize) -> tuple[tuple[float, float], 
     image = min(4.5, max(1.5, 5.5 / aspect)) if width is None else 0.62 * width
     width = image + 2.8 if width is None else width
     if height is None:
-        height = min(max(image * aspect, 0.45 * (width - image) + 0.5) + 0.9, PAGE_HEIGHT)
+        height = min(max(image * aspect, width - image) + 0.9, PAGE_HEIGHT)
     return (width, height), (image, 0.75 * (width - image))
 
 
@@ -200,14 +201,16 @@ def draw_table(rows: list[list[str]], figsize: FigSize) -> Figure:
     import matplotlib.pyplot as plt
 
     width, height = split_figsize(figsize)
-    size = (4 if width is None else width, 1.8 if height is None else height)
+    width = 4.0 if width is None else width
+    size = (width, 0.3 * len(rows) + 0.2 if height is None else height)
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     ax.set_axis_off()
-    table = ax.table(rows, loc="center", cellLoc="left", edges="horizontal")
+    cells = [[cell.replace("-", "−") for cell in row] for row in rows]
+    table = ax.table(cells, bbox=(0, 0, 1, 1), cellLoc="left", edges="horizontal")
     table.auto_set_font_size(False)
     table.set_fontsize(plt.rcParams["font.size"])
-    table.scale(1, 1.5)
-    fit_height(figure, figsize)
+    for cell in table.get_celld().values():
+        cell.set_linewidth(plt.rcParams["axes.linewidth"])
     return figure
 
 

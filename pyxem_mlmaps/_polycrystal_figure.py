@@ -109,8 +109,8 @@ def plot_polycrystal(
 
     columns = flow_columns(len(draws), 4, aspect_of(extent), figsize)
     rows = -(-len(draws) // columns)
-    size = grid_size(rows, columns, max(aspect_of(extent), 0.6), figsize)
-    figure = plt.figure(figsize=size, layout="compressed")
+    size = grid_size(rows, columns, aspect_of(extent), figsize)
+    figure = plt.figure(figsize=size, layout="constrained")
     panel = size[0] / columns - 0.85
     title = "Error (°)" if panel < 1.5 or truth is None else f"Error (°), median {median:.2g}"
     grid = figure.add_gridspec(rows, columns)

@@ -62,9 +62,9 @@ def plot_intensity_residuals(
     -------
     figure
         Measured intensities in units of the mean disk; measured less simulated at zero tilt and
-        the fitted thickness; measured less simulated at the fitted tilt. Both residuals are in
-        per cent of the mean disk and on one scale, with their root mean square as title. Scale
-        and background of the simulation are fitted in both, as in the map.
+        the fitted thickness; measured less simulated at the fitted tilt, on the same scale and
+        once more on its own. Residuals are in per cent of the mean disk, with their root mean
+        square as title. Scale and background of the simulation are fitted in both, as in the map.
 
     Raises
     ------
@@ -91,16 +91,19 @@ def plot_intensity_residuals(
     limit = symmetric_limit(np.stack([at_zero, fitted]), 100)
     _, high = robust_limit(np.append(unit, 0.0), 100)
 
-    figure, axes = _panels_of(3, figsize)
+    own = symmetric_limit(fitted, 100)
+    figure, axes = _panels_of(4, figsize)
     scale = {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}
     draw_disks(axes[0], lattice, unit, "Measured\n(mean disks)", cmap="viridis", vmin=0, vmax=high)
     draw_disks(axes[1], lattice, at_zero, f"Zero tilt (%)\nRMS {_rms(at_zero):.3g} %", **scale)
     title = f"Tilt {found[0]:.3f}°, {found[1]:.3f}° (%)\nRMS {_rms(fitted):.3g} %"
     draw_disks(axes[2], lattice, fitted, title, **scale)
+    scale |= {"vmin": -own, "vmax": own}
+    draw_disks(axes[3], lattice, fitted, "The same (%)\non its own scale", **scale)
     label_outer(axes, ("kx (px)", "ky (px)"))
     if np.isnan(unit).any():
         note_no_data(figure)
-    fit_height(figure, figsize)
+    fit_height(figure, figsize, axes)
     return figure
 
 
@@ -157,7 +160,7 @@ def plot_disk_residuals(
         rms = np.sqrt(np.mean(np.sum(arrows**2, axis=1)))
         _draw_arrows(ax, places, arrows, f"{name} lattice{mean}\nRMS {rms:.2g} px")
     label_outer(axes, ("kx (px)", "ky (px)"))
-    fit_height(figure, figsize)
+    fit_height(figure, figsize, axes)
     return figure
 
 
@@ -212,7 +215,7 @@ def _draw_arrows(ax: Axes, places: Float, arrows: Float, title: str) -> None:
     key = 10.0 ** np.floor(np.log10(longest))
     key *= max(step for step in (1, 2, 5) if step * key <= longest * 1.001)
     ax.quiverkey(
-        drawn, 0.95, 0.06, key, f"{key:g} px", labelpos="W", fontproperties={"size": "small"}
+        drawn, 0.2, 0.06, key, f"{key:g} px", labelpos="E", fontproperties={"size": "small"}
     )
     ax.plot(*places[:, ::-1].T, ".", color="0.6", markersize=2, zorder=0)
     ax.set_title(title, fontsize="medium")

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from pyxem_mlmaps._input_figures import draw_circles
 from pyxem_mlmaps._layout import (
     FigSize,
+    add_scale_bar,
     aspect_of,
     finish_maps,
-    fit_height,
     page_style,
     split_figsize,
 )
@@ -86,7 +86,7 @@ def plot_scan(
     columns = max(1, -(-len(points) // 2))
     figure = plt.figure(figsize=_scan_size(extent, columns, figsize), layout="constrained")
     grid = figure.add_gridspec(2, 1 + columns, width_ratios=[1.8] + columns * [1.0])
-    overview = figure.add_subplot(grid[:, 0])
+    overview, patterns = figure.add_subplot(grid[:, 0]), []
     low, high = robust_limit(dark_field, 99.5)
     overview.imshow(dark_field, extent=extent, cmap="gray", vmin=low, vmax=high)
     overview.set_title("Virtual dark field", fontsize="medium")
@@ -100,7 +100,12 @@ def plot_scan(
         draw_pattern(ax, np.asarray(signal.data[row, column]))
         ax.set_title(name, color=colour, fontsize="medium", weight="bold")
         ax.set(xticks=[], yticks=[])
-    finish_maps(figure, [overview], labels, figsize)
+        patterns.append(ax)
+    marks = [line.get_xydata()[0] for line in overview.lines]
+    finish_maps(figure, [overview], labels, figsize, legends=patterns, avoid=marks)
+    kx = signal.axes_manager.signal_axes[0]
+    if patterns and isinstance(kx.units, str) and kx.units not in ("", "px"):
+        add_scale_bar(patterns[0], kx.units.replace("$A^{-1}$", "Å⁻¹"), abs(kx.scale))
     return figure
 
 
@@ -195,7 +200,6 @@ def plot_disk_fit(
     for name, panel, i in zip(names, "bcd", order[[0, len(order) // 2, -1]], strict=True):
         _draw_disk(axes[panel], image, positions[i], lattice.radius, sigma[i], inside[i])
         axes[panel].set_title(name, fontsize="medium")
-    fit_height(figure, figsize)
     return figure
 
 
@@ -211,8 +215,7 @@ def _draw_disk(ax: Any, image: Any, position: Any, radius: float, sigma: Any, in
         text = f"σ {np.hypot(*sigma) / np.sqrt(2):.2g} px"
         label = ax.text(0.04, 0.05, text, color="white", fontsize="small", transform=ax.transAxes)
         label.set_bbox({"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1.0})
-    else:
-        ax.plot(x, y, "+", color="#D55E00", markersize=8, markeredgewidth=1.2)
+    ax.plot(x, y, "+", color="#D55E00", markersize=7, markeredgewidth=1.0)
     ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half), xticks=[], yticks=[])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxem_mlmaps._layout import FigSize, page_style, split_figsize
+from pyxem_mlmaps._layout import FigSize, log_tick_values, page_style, split_figsize
 from pyxem_mlmaps._panels import CURVES
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _disk_curves(history: Sequence[Mapping[str, Any]], figsize: FigSize) -> Figu
                 continue
             unit = f" ({_UNITS.get(stage, 'radii')})" if name == error_name else ""
             rounds, values = [r["round"] for r in rows], [factor * r[name] for r in rows]
-            style = {"color": colour, "marker": ".", "markersize": 4}
+            style = {"color": colour, "marker": ".", "markersize": 4 if len(rows) < 30 else 0}
             ax.plot(rounds, values, label=f"{stage}{unit}", **style)
         _dress(ax, title, "Round", all_rounds)
         if not ax.lines:
@@ -148,11 +148,8 @@ def _dress(ax: Axes, title: str, label: str, x: np.ndarray) -> None:
 
 
 def _plain_numbers(ax: Axes) -> None:
-    """On a scale of less than two decades minor ticks are numbered too."""
-    from matplotlib.ticker import LogFormatter, LogLocator
-
+    """0.02 instead of a power of ten on a logarithmic scale."""
     low, high = ax.get_ylim()
-    if low > 0 and high < 100 * low:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(9, 9)))
-        ax.minorticks_off()
+    ticks = log_tick_values(low, high)
+    ax.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
