@@ -92,25 +92,32 @@ def panel_width(aspect: float) -> float:
 
 
 def table_grid(
-    rows: int, columns: int, aspect: float, figsize: FigSize
+    rows: int, columns: int, aspect: float, figsize: FigSize, empty: int = 0
 ) -> tuple[Figure, NDArray[Any]]:
     """Figure and (rows, columns) axes for images of height/width ``aspect``.
 
-    Where the width is too small for the columns, rows and columns change places on the paper if
-    that helps, or each row is broken in two, or all panels lie one below the other.
+    The last ``empty`` cells are None. Where the width is too small for the columns, rows and
+    columns change places on the paper if that helps, or each row is broken in two, or all panels
+    lie one below the other.
     """
     width, _ = split_figsize(figsize)
     fits = columns if width is None else int(width / panel_width(aspect) + 0.05)
     if fits >= columns:
-        return flow_grid(rows, columns, aspect, figsize)
-    if rows < columns and fits >= rows:
+        figure, axes = flow_grid(rows, columns, aspect, figsize)
+    elif rows < columns and fits >= rows:
         figure, axes = flow_grid(columns, rows, aspect, figsize)
-        return figure, axes.T
-    if columns % 2 == 0 and fits >= columns // 2:
+        axes = axes.T
+    elif columns % 2 == 0 and fits >= columns // 2:
         figure, axes = flow_grid(2 * rows, columns // 2, aspect, figsize)
-        return figure, axes.reshape(rows, columns)
-    figure, axes = flow_grid(rows * columns, 1, aspect, figsize)
-    return figure, axes.reshape(columns, rows).T
+        axes = axes.reshape(rows, columns)
+    else:
+        figure, flat = flow_grid(rows * columns - empty, 1, aspect, figsize)
+        axes = np.append(flat.ravel(), [None] * empty).reshape(columns, rows).T
+    for ax in axes.flat[rows * columns - empty :]:
+        if ax is not None:
+            ax.remove()
+    axes.flat[rows * columns - empty :] = None
+    return figure, axes
 
 
 def flow_columns(n: int, most: int, aspect: float, figsize: FigSize) -> int:

@@ -106,10 +106,8 @@ def plot_orientation_map(
 def _draw_maps(channels, axes, percentile, figsize) -> Figure:
     extent, labels = scan_extent(axes)
     shape = channels["tilt_x"].shape
-    figure, grid = table_grid(2, 4, aspect_of(extent), figsize)
+    figure, grid = table_grid(2, 4, aspect_of(extent), figsize, empty=1)
     for row, names in zip(grid, _PANELS, strict=True):
-        for ax in row[len(names) :]:
-            ax.remove()
         for ax, name in zip(row, names, strict=False):
             values = channels[name].reshape(shape)
             if name in ("tilt_x", "tilt_y"):
@@ -120,7 +118,7 @@ def _draw_maps(channels, axes, percentile, figsize) -> Figure:
                 low, high = robust_limit(values, percentile)
                 scale = {"cmap": cmap, "vmin": low, "vmax": high}
             draw_map(ax, values, extent, _titled(name), **scale)
-    finish_maps(figure, grid.flat, labels, figsize)
+    finish_maps(figure, grid.flat[:-1], labels, figsize)
     return figure
 
 

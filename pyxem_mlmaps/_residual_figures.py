@@ -19,6 +19,7 @@ from pyxem_mlmaps._layout import (
     page_style,
 )
 from pyxem_mlmaps._panels import DIVERGING, add_colour_bar, robust_limit, symmetric_limit
+from pyxem_mlmaps._scan_figures import pattern_rows
 from pyxem_mlmaps.specs import DiskLattice
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def plot_disk_residuals(
     vectors
         pyxem ``DiffractionVectors`` that the strain was mapped from, with the columns h and k.
     strain
-        Its strain map: the unstrained lattice is ``strain.reference``.
+        Its strain map: the unstrained lattice is ``strain.reference``, and disks whose misfit was
+        too large for it are left out here too.
     point
         Index of the scan point, (y, x) for an image, (x,) for a line, () for a single pattern.
         None draws the mean over the scan, which shows what all patterns share: distortion of the
@@ -148,17 +150,20 @@ def plot_disk_residuals(
     """
     from pyxem_mlmaps.mapping.strain_vectors import VectorTable
 
-    table = VectorTable.from_vectors(vectors, None, None, None, 0.0)
+    record = strain.metadata.get_item("MLStrainMap", default={})
+    record = record if isinstance(record, dict) else record.as_dictionary()
+    floor = record.get("sigma_floor", 0.0)
+    table = VectorTable.from_vectors(vectors, None, None, record.get("max_misfit"), floor)
     scale = np.asarray(table.scale)
     reference = np.array([strain.reference["g1"], strain.reference["g2"]]) / scale
     places, before, after, n = _position_residuals(vectors, table, reference, point)
     if n == 0:
         raise ValueError(f"point={point!r}: no lattice could be fitted there.")
-    mean = "" if n == 1 else f", mean of {n}"
+    mean = "" if n == 1 else f"mean of {n}, "
     figure, axes = _panels_of(2, figsize)
     for ax, arrows, name in ((axes[0], before, "Unstrained"), (axes[1], after, "Fitted")):
         rms = np.sqrt(np.mean(np.sum(arrows**2, axis=1)))
-        _draw_arrows(ax, places, arrows, f"{name} lattice{mean}\nRMS {rms:.2g} px")
+        _draw_arrows(ax, places, arrows, f"{name} lattice\n{mean}RMS {rms:.2g} px")
     label_outer(axes, ("kx (px)", "ky (px)"))
     fit_height(figure, figsize, axes)
     return figure
@@ -305,15 +310,13 @@ def _position_residuals(
     """Places, residuals before and after, all (n_disk, 2) px, and the number of patterns."""
     from pyxem_mlmaps.mapping.strain_vectors import fit_block
 
-    data = np.asarray(vectors.data) if not hasattr(vectors.data, "dask") else vectors.data.compute()
+    data = vectors.data.compute() if hasattr(vectors.data, "dask") else vectors.data
     if point is not None or table.scan_shape == ():
         index = _at(table.scan_shape, () if point is None else point)
-        data = data[index] if table.scan_shape else data
-        rows = data.ravel()[0] if data.dtype == object and data.shape == (1,) else data
-        patterns = [np.asarray(rows, dtype=float)]
+        patterns = [pattern_rows(data[index] if table.scan_shape else data)]
     else:
         flat = data.ravel() if data.dtype == object else data.reshape(-1, *data.shape[-2:])
-        patterns = [np.asarray(rows, dtype=float) for rows in flat]
+        patterns = [pattern_rows(rows) for rows in flat if len(rows)]
     sums: dict[tuple[int, int], Float] = {}
     origins, used = [], 0
     for rows in patterns:

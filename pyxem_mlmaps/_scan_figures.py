@@ -248,10 +248,17 @@ def _from_vectors(vectors: Any, lattice: DiskLattice | None) -> tuple[Any, Any, 
             f"found: these are the disks of a scan of shape {table.scan_shape}; give those of one "
             "pattern, vectors.inav[x, y]."
         )
-    data = vectors.data.compute() if hasattr(vectors.data, "dask") else vectors.data
-    rows = np.asarray(data.ravel()[0] if data.dtype == object else data, dtype=float)
+    rows = pattern_rows(vectors.data)
     disks = table.disks(rows)
     there = np.isfinite(disks[:, :2]).all(axis=1)
     misfit = None if table.misfit is None else rows[there, table.misfit]
     sigma = disks[there, 2:4] if table.sigma is not None else np.full((there.sum(), 2), np.nan)
     return disks[there, :2], sigma, misfit, lattice
+
+
+def pattern_rows(data: Any) -> Any:
+    """(n, columns) vectors of one pattern out of a signal's data, lazy or wrapped in objects."""
+    rows = np.asarray(data.compute() if hasattr(data, "dask") else data)
+    while rows.dtype == object:
+        rows = np.asarray(rows.ravel()[0])
+    return rows.reshape(-1, rows.shape[-1]).astype(float)

@@ -277,6 +277,12 @@ class DiskModel:
         """The networks as one ``keras.Model``, on scaled features."""
         return self.network.to_keras()
 
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the training curve; see :func:`pyxem_mlmaps.plotting.plot_training`."""
+        from pyxem_mlmaps.plotting import plot_training
+
+        return plot_training(self, **kwargs)
+
     def save(self, path: str | Path) -> None:
         """Write the model: weights and card. See :func:`pyxem_mlmaps.load_model`."""
         from pyxem_mlmaps.models.io import save_model

@@ -176,6 +176,12 @@ class OrientationModel:
             result[part] = self._predict_batch(np.asarray(data[part], dtype=float), refine)
         return OrientationPrediction(*result.T)
 
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the training curve; see :func:`pyxem_mlmaps.plotting.plot_training`."""
+        from pyxem_mlmaps.plotting import plot_training
+
+        return plot_training(self, **kwargs)
+
     def save(self, path: str | Path) -> None:
         """Write the model: weights, library, card. See :func:`pyxem_mlmaps.load_model`."""
         from pyxem_mlmaps.models.io import save_model
