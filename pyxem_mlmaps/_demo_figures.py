@@ -9,14 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps import _demo_strain as strains
-from pyxem_mlmaps._layout import (
-    FigSize,
-    aspect_of,
-    finish_maps,
-    page_style,
-    split_figsize,
-    table_grid,
-)
+from pyxem_mlmaps._finish import finish_maps
+from pyxem_mlmaps._layout import FigSize, aspect_of, page_style, split_figsize, table_grid
 from pyxem_mlmaps._panels import (
     CURVES,
     DIVERGING,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._finish import finish_maps
 from pyxem_mlmaps._grain_panels import (
     draw_boundaries,
     draw_ipf,
@@ -16,7 +17,7 @@ from pyxem_mlmaps._grain_panels import (
     draw_wheel,
     map_extent,
 )
-from pyxem_mlmaps._layout import FigSize, aspect_of, finish_maps, page_style, split_figsize
+from pyxem_mlmaps._layout import FigSize, aspect_of, page_style, split_figsize
 from pyxem_mlmaps._panels import beside_size, robust_limit
 from pyxem_mlmaps.mapping.grain_rotations import scan_arrays
 from pyxem_mlmaps.mapping.grains import (

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._finish import finish_maps
 from pyxem_mlmaps._layout import (
     FigSize,
     aspect_of,
-    finish_maps,
     flow_columns,
     flow_grid,
     page_style,

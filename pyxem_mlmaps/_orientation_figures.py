@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyxem_mlmaps._layout import (
-    FigSize,
-    aspect_of,
-    finish_maps,
-    grid_size,
-    page_style,
-    table_grid,
-)
+from pyxem_mlmaps._finish import finish_maps
+from pyxem_mlmaps._layout import FigSize, aspect_of, grid_size, page_style, table_grid
 from pyxem_mlmaps._panels import (
     DIVERGING,
     direction_colours,

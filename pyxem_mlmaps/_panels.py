@@ -180,7 +180,7 @@ def beside_size(extent: Extent, figsize: FigSize) -> tuple[tuple[float, float], 
     image = min(4.5, max(1.5, 5.5 / aspect)) if width is None else 0.62 * width
     width = image + 2.8 if width is None else width
     if height is None:
-        height = min(max(image * aspect, width - image) + 0.9, PAGE_HEIGHT)
+        height = min(max(image * aspect, width - image) + 0.9, 2 * width, PAGE_HEIGHT)
     return (width, height), (image, 0.75 * (width - image))
 
 

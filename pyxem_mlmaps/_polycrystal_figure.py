@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._finish import finish_maps
 from pyxem_mlmaps._grain_figures import boundaries_panel, grain_turns, not_indexed
 from pyxem_mlmaps._grain_panels import (
     draw_ipf,
@@ -17,14 +18,7 @@ from pyxem_mlmaps._grain_panels import (
     error_angles,
     map_extent,
 )
-from pyxem_mlmaps._layout import (
-    FigSize,
-    aspect_of,
-    finish_maps,
-    flow_columns,
-    grid_size,
-    page_style,
-)
+from pyxem_mlmaps._layout import FigSize, aspect_of, flow_columns, grid_size, page_style
 from pyxem_mlmaps._panels import draw_map, robust_limit
 from pyxem_mlmaps.mapping.grain_rotations import SIGMAS, scan_arrays
 from pyxem_mlmaps.mapping.grains import kernel_average_misorientation

@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pyxem_mlmaps._finish import add_scale_bar, finish_maps
 from pyxem_mlmaps._input_figures import draw_circles
-from pyxem_mlmaps._layout import (
-    FigSize,
-    add_scale_bar,
-    aspect_of,
-    finish_maps,
-    page_style,
-    split_figsize,
-)
+from pyxem_mlmaps._layout import FigSize, aspect_of, page_style, split_figsize
 from pyxem_mlmaps._panels import CURVES, draw_pattern, robust_limit, scan_extent, set_ticks
 
 if TYPE_CHECKING:

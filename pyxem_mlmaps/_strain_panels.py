@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps._layout import (
-    FigSize,
-    aspect_of,
-    finish_maps,
-    grid_size,
-    page_style,
-    table_grid,
-)
+from pyxem_mlmaps._finish import finish_maps
+from pyxem_mlmaps._layout import FigSize, aspect_of, grid_size, page_style, table_grid
 from pyxem_mlmaps._panels import (
     DIVERGING,
     draw_band,

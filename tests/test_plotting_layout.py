@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from pyxem_mlmaps import _layout, _panels, plotting
+from pyxem_mlmaps import _finish, _layout, _panels, plotting
 from pyxem_mlmaps.signals import MLOrientationMap
 from pyxem_mlmaps.strain_result import MLStrainMap
 
@@ -157,7 +157,7 @@ def test_scale_bar_only_where_the_scan_is_calibrated():
 def test_scale_bar_gives_way():
     figure, ax = matplotlib.pyplot.subplots(layout="constrained")
     ax.imshow(np.zeros((10, 10)))
-    _layout.add_scale_bar(ax, "nm", avoid=[(0, 9), (9, 9)])
+    _finish.add_scale_bar(ax, "nm", avoid=[(0, 9), (9, 9)])
     ((_, bar),) = scale_bars(figure)
     assert bar.get_window_extent().y0 > ax.get_window_extent().y0 + 100, "an upper corner"
 
