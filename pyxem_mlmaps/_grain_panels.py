@@ -133,12 +133,12 @@ def log_ticks(bar: Any, low: float, high: float) -> None:
 def draw_background(
     ax: Axes, xmap: CrystalMap, scan: ScanArrays, extent: Extent, name: str | None
 ) -> None:
-    """A property in light grey tones; uniform if there is none; not indexed points dark."""
+    """A property in light grey tones, all lighter than that of points that are not indexed."""
     tone = np.full(scan.shape, 0.85)
     if name is not None:
         values = scan.image(xmap.prop[name])
         low, high = robust_limit(values[scan.phase >= 0], 98)
-        tone = 0.95 - 0.4 * np.clip((values - low) / (high - low), 0, 1)
+        tone = 0.97 - 0.2 * np.clip((values - low) / (high - low), 0, 1)
     tone = np.where((scan.phase >= 0) & np.isfinite(tone), tone, _NO_DATA[0])
     ax.imshow(tone, extent=extent, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 

@@ -217,6 +217,8 @@ def test_line_and_point(tmp_path):
 
 def test_pyxems_arguments_draw_pyxems_figure():
     assert strain_map((12, 16)).plot(cmap="viridis", label=["a", "b", "c", "d"]) is not None
+    drawn = [image for ax in matplotlib.pyplot.gcf().axes for image in ax.images]
+    assert {image.cmap.name for image in drawn} == {"viridis"}
     lazy = strain_map((12, 16)).as_lazy()
     figure = lazy.plot(return_figure=True)
     assert figure.axes[0].get_title() == r"$\varepsilon_{xx}$ (%)"

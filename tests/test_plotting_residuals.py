@@ -58,6 +58,26 @@ class TestIntensities:
         rms = np.sqrt(np.mean(before.get_array() ** 2))
         assert figure.axes[1].get_title() == f"Zero tilt (%)\nRMS {rms:.3g} %"
 
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_signals_are_read_as_the_map_was(self, case, model, lazy):
+        from pyxem.signals import Diffraction2D
+
+        from pyxem_mlmaps.mapping.orientation import extract_intensities
+
+        lattice = mlmaps.DiskLattice.from_dict(case[1].lattice)
+        y, x = np.indices((256, 256))
+        patterns = np.ones((1, 2, 256, 256))
+        for centre, counts in zip(lattice.positions, case[0][0, 0], strict=True):
+            patterns[..., np.hypot(y - centre[0], x - centre[1]) < 5] += counts / 80
+        patterns[0, 0] *= 3
+        signal = Diffraction2D(patterns)
+        sums = extract_intensities(signal, lattice)
+        omap = mlmaps.map_intensities(sums, model, lattice)
+        signal = signal.as_lazy() if lazy else signal
+        figure = plotting.plot_intensity_residuals(signal, omap, model, (0, 1))
+        drawn = figure.axes[0].collections[0].get_array()
+        np.testing.assert_allclose(drawn, sums[0, 1] / sums[0, 1].mean())
+
     def test_dead_disk_is_grey(self, case, model):
         counts, omap = case
         counts[0, 0, 3] = np.nan
