@@ -29,7 +29,7 @@ demo: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(MAKE) docs BARE=1
 
 # the core alone, with the newest NumPy and without py4DSTEM: what most users install

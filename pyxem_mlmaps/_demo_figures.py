@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxem_mlmaps import _demo_strain as strains
+from pyxem_mlmaps._finish import finish_maps
+from pyxem_mlmaps._layout import FigSize, aspect_of, page_style, split_figsize, table_grid
 from pyxem_mlmaps._panels import (
+    CURVES,
     DIVERGING,
     draw_map,
-    new_grid,
     robust_limit,
     scan_extent,
     symmetric_limit,
@@ -26,28 +28,44 @@ if TYPE_CHECKING:
 __all__ = ["plot_imprint", "plot_pulls", "plot_strain_error"]
 
 
-def plot_pulls(pulls: Mapping[str, NDArray[np.floating]]) -> Figure:
+@page_style
+def plot_pulls(pulls: Mapping[str, NDArray[np.floating]], figsize: FigSize = None) -> Figure:
     """Histograms of error over σ, by name, with the normal curve."""
     import matplotlib.pyplot as plt
 
     n = len(pulls)
-    figure, grid = plt.subplots(1, n, figsize=(3 * n, 2.8), sharey=True, layout="constrained")
+    width, height = split_figsize(3.0 * n if figsize is None else figsize)
+    columns = max(1, min(n, int(width / 1.6)))
+    rows = -(-n // columns)
+    size = (width, rows * min(2.8, 0.95 * width / columns) if height is None else height)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     bins = np.linspace(-4, 4, 33)
     z = np.linspace(-4, 4, 201)
-    for ax, (name, values) in zip(grid, pulls.items(), strict=True):
+    for ax in grid.flat[n:]:
+        ax.remove()
+    for ax, (name, values) in zip(grid.flat, pulls.items(), strict=False):
         pull = values[np.isfinite(values)]
-        ax.hist(pull, bins, density=True, color="#0072B2", alpha=0.6)
-        ax.plot(z, np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi), color="#D55E00")
-        ax.set_title(f"{name}: {100 * np.mean(np.abs(pull) <= 1):.0f} % within 1σ")
+        ax.hist(pull, bins, density=True, color=CURVES[0], alpha=0.6)
+        ax.plot(z, np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi), color=CURVES[1])
+        ax.set_title(
+            f"{name}\n{100 * np.mean(np.abs(pull) <= 1):.0f} % within σ", fontsize="medium"
+        )
+        ax.tick_params(labelsize="small", labelbottom=True)
         ax.set_xlabel("error / σ")
-    grid[0].set_ylabel("density")
+    for ax in grid[:, 0]:
+        ax.set_ylabel("density")
     return figure
 
 
-def plot_strain_error(absolute: mlmaps.MLStrainMap, truth: mlmaps.data.StrainTruth) -> Figure:
+@page_style
+def plot_strain_error(
+    absolute: mlmaps.MLStrainMap, truth: mlmaps.data.StrainTruth, figsize: FigSize = None
+) -> Figure:
     """Truth, map, error and σ of the three strains and the rotation, a row each."""
     extent, labels = scan_extent(absolute.axes_manager.signal_axes)
-    figure, grid = new_grid(4, 4, _aspect(extent), _compact(4, 4, _aspect(extent)))
+    figure, grid = table_grid(4, 4, aspect_of(extent), figsize)
     for row, part in zip(grid, strains.COMPONENTS, strict=True):
         angle = part.name == "rotation"
         unit, factor = ("°", 1.0) if angle else (part.unit, part.factor)
@@ -66,16 +84,17 @@ def plot_strain_error(absolute: mlmaps.MLStrainMap, truth: mlmaps.data.StrainTru
         draw_map(row[2], error, extent, f"Error, RMS {rms:.3g} {part.unit}", **scale)
         _, high = robust_limit(sigma[truth.crystal], 99)
         draw_map(row[3], sigma, extent, f"σ ({part.unit})", cmap="cividis", vmin=0, vmax=high)
-        row[0].set_ylabel(labels[1])
-    for ax in grid[-1]:
-        ax.set_xlabel(labels[0])
+    finish_maps(figure, grid.flat, labels, figsize)
     return figure
 
 
-def plot_imprint(absolute: mlmaps.MLStrainMap, truth: mlmaps.data.StrainTruth) -> Figure:
+@page_style
+def plot_imprint(
+    absolute: mlmaps.MLStrainMap, truth: mlmaps.data.StrainTruth, figsize: FigSize = None
+) -> Figure:
     """Thickness and tilts, over the errors of strain averaged over neighbours."""
     extent, labels = scan_extent(absolute.axes_manager.signal_axes)
-    figure, grid = new_grid(2, 3, _aspect(extent), _compact(2, 3, _aspect(extent)))
+    figure, grid = table_grid(2, 3, aspect_of(extent), figsize)
     tilts = symmetric_limit(np.stack([truth.tilt_x, truth.tilt_y]), 100)
     for ax, name in zip(grid[0], ("thickness", "tilt_x", "tilt_y"), strict=True):
         scale: dict[str, Any] = {"cmap": "viridis"}
@@ -91,19 +110,7 @@ def plot_imprint(absolute: mlmaps.MLStrainMap, truth: mlmaps.data.StrainTruth) -
     limit = symmetric_limit(np.stack(errors), 99.5)
     for ax, part, error in zip(grid[1], parts, errors, strict=True):
         scale = {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}
-        title = f"Error of $ε_{{{part.name[2:]}}}$, mean of {strains.WINDOW}² ({part.unit})"
+        title = f"Mean error of $ε_{{{part.name[2:]}}}$ ({part.unit})"
         draw_map(ax, error, extent, title, **scale)
-        ax.set_xlabel(labels[0])
-    for ax in grid[:, 0]:
-        ax.set_ylabel(labels[1])
+    finish_maps(figure, grid.flat, labels, figsize)
     return figure
-
-
-def _aspect(extent: tuple[float, float, float, float]) -> float:
-    return abs(extent[2] - extent[3]) / abs(extent[1] - extent[0])
-
-
-def _compact(rows: int, columns: int, aspect: float) -> tuple[float, float]:
-    """Inches for panels of which only the last row has a label below."""
-    width = 2.0 if aspect < 1 else 2.0 / aspect
-    return (width + 0.9) * columns, (width * aspect + 0.45) * rows + 0.25

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyxem_mlmaps import _demo_strain as strains
 from pyxem_mlmaps import plotting
 from pyxem_mlmaps._demo_figures import plot_imprint, plot_pulls, plot_strain_error
-from pyxem_mlmaps._scan_figures import plot_disks, plot_scan
+from pyxem_mlmaps._scan_figures import plot_disk_fit, plot_scan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,7 +148,7 @@ class Page:
             (
                 "positions.png",
                 "disks found",
-                plot_disks(signal.data[pocket], found, truth.lattice, misfit),
+                plot_disk_fit(signal.data[pocket], found, truth.lattice, misfit),
             ),
         )
         self._section(

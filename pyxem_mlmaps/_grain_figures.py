@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._finish import finish_maps
 from pyxem_mlmaps._grain_panels import (
-    aspect_of,
     draw_boundaries,
     draw_ipf,
     draw_ipf_keys,
@@ -17,7 +17,8 @@ from pyxem_mlmaps._grain_panels import (
     draw_wheel,
     map_extent,
 )
-from pyxem_mlmaps._panels import robust_limit
+from pyxem_mlmaps._layout import FigSize, aspect_of, page_style, split_figsize
+from pyxem_mlmaps._panels import beside_size, robust_limit
 from pyxem_mlmaps.mapping.grain_rotations import scan_arrays
 from pyxem_mlmaps.mapping.grains import (
     kernel_average_misorientation,
@@ -26,37 +27,56 @@ from pyxem_mlmaps.mapping.grains import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from orix.crystal_map import CrystalMap
 
 __all__ = ["plot_boundaries", "plot_grain_tilt", "plot_ipf_map", "plot_kam"]
 
 
-def _beside(extent: Any, figsize: Any, legend: float) -> tuple[Figure, Any]:
-    """Figure, and its two grid cells: an image and a legend to its right (inches)."""
+def _beside(extent: Any, figsize: FigSize) -> tuple[Figure, Any]:
+    """Figure, and its two grid cells: an image and a legend to its right."""
     import matplotlib.pyplot as plt
 
-    aspect = aspect_of(extent)
-    width = min(4.5, max(1.5, 5.5 / aspect))
-    height = max(width * aspect, 2.2)
-    size = figsize or (width + legend + 0.9, height + 1.0)
+    size, ratios = beside_size(extent, figsize)
     figure = plt.figure(figsize=size, layout="constrained")
-    return figure, figure.add_gridspec(1, 2, width_ratios=(width, legend))
+    return figure, figure.add_gridspec(1, 2, width_ratios=ratios)
 
 
-def _image(extent: Any, figsize: Any) -> tuple[Figure, Any]:
+def _image(extent: Any, figsize: FigSize, ax: Axes | None) -> tuple[Figure, Axes]:
     import matplotlib.pyplot as plt
 
+    if ax is not None:
+        return ax.figure, ax
     aspect = aspect_of(extent)
-    width = min(4.5, max(1.5, 5.5 / aspect))
-    size = figsize or (width + 1.5, max(width * aspect, 1.0) + 0.8)
-    return plt.subplots(figsize=size, layout="constrained")
+    width, height = split_figsize(figsize)
+    width = min(4.5, max(1.5, 5.5 / aspect)) + 1.5 if width is None else width
+    height = max(width * aspect, 1.0) + 0.8 if height is None else height
+    return plt.subplots(figsize=(width, min(height, 9.0)), layout="constrained")
 
 
+def _finish(
+    figure: Figure, ax: Axes, labels: tuple[str, str], figsize: FigSize, own: bool, grey: bool
+) -> Figure:
+    """Labels, scale bar and note of a figure of our own; labels alone in axes that were given."""
+    if own:
+        legends = [other for other in figure.axes if other is not ax]
+        finish_maps(figure, [ax], labels, figsize, grey, legends)
+    else:
+        ax.set(xlabel=labels[0], ylabel=labels[1])
+    return figure
+
+
+def not_indexed(xmap: CrystalMap) -> bool:
+    """Whether points of the scan have no orientation."""
+    return bool(np.any(scan_arrays(xmap).phase < 0))
+
+
+@page_style
 def plot_ipf_map(
     xmap: CrystalMap,
     direction: Literal["x", "y", "z"] = "z",
-    figsize: tuple[float, float] | None = None,
+    figsize: FigSize = None,
 ) -> Figure:
     """Draw orientations in inverse-pole-figure colours.
 
@@ -67,7 +87,7 @@ def plot_ipf_map(
     direction
         Whose crystal direction is coloured: along kx, along ky or along the beam (z).
     figsize
-        Width and height in inches.
+        Width and height in inches, or the width alone.
 
     Returns
     -------
@@ -91,20 +111,21 @@ def plot_ipf_map(
     >>> figure = plot_ipf_map(CrystalMap(Rotation.random(20), x=x, y=y, phase_list=cubic))
     """
     extent, labels = map_extent(xmap)
-    figure, grid = _beside(extent, figsize, 1.9)
+    figure, grid = _beside(extent, figsize)
     ax = figure.add_subplot(grid[0])
     draw_ipf(ax, xmap, extent, direction)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
     draw_ipf_keys(figure, grid[1], xmap)
-    return figure
+    return _finish(figure, ax, labels, figsize, True, not_indexed(xmap))
 
 
+@page_style
 def plot_kam(
     xmap: CrystalMap,
     order: int = 1,
     max_angle: float = 5.0,
     percentile: float = 99.0,
-    figsize: tuple[float, float] | None = None,
+    figsize: FigSize = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw the kernel average misorientation.
 
@@ -117,7 +138,9 @@ def plot_kam(
     percentile
         The colour scale ends at this percentile.
     figsize
-        Width and height in inches.
+        Width and height in inches, or the width alone.
+    ax
+        matplotlib axes to draw into, without scale bar. None makes a new figure.
 
     Returns
     -------
@@ -135,19 +158,21 @@ def plot_kam(
     >>> figure = plot_kam(CrystalMap(turns, x=x, y=y, phase_list=cubic))
     """
     extent, labels = map_extent(xmap)
-    figure, ax = _image(extent, figsize)
+    own = ax is None
+    figure, ax = _image(extent, figsize, ax)
     kam = kernel_average_misorientation(xmap, order, max_angle)
     draw_log(ax, kam, extent, "Kernel average misorientation (°)", percentile=percentile)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
-    return figure
+    return _finish(figure, ax, labels, figsize, own, not np.all(kam > 0))
 
 
+@page_style
 def plot_boundaries(
     xmap: CrystalMap,
     background: str | None = "auto",
     min_angle: float | None = None,
     labels: NDArray[np.integer] | Literal["auto"] | None = "auto",
-    figsize: tuple[float, float] | None = None,
+    figsize: FigSize = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw boundaries, coloured by their misorientation angle.
 
@@ -165,7 +190,9 @@ def plot_boundaries(
         colour of its median angle. None draws every pair of neighbours by its own angle, noise
         too; "auto" takes the property ``subgrain_id``, if the map has it.
     figsize
-        Width and height in inches.
+        Width and height in inches, or the width alone.
+    ax
+        matplotlib axes to draw into, without scale bar. None makes a new figure.
 
     Returns
     -------
@@ -184,11 +211,11 @@ def plot_boundaries(
     >>> figure = plot_boundaries(CrystalMap(turns, x=x, y=y, phase_list=cubic))
     """
     extent, names = map_extent(xmap)
-    figure, ax = _image(extent, figsize)
+    own = ax is None
+    figure, ax = _image(extent, figsize, ax)
     width = figure.get_size_inches()[0] - 1.5
     boundaries_panel(ax, xmap, extent, width, background, min_angle, labels)
-    ax.set(xlabel=names[0], ylabel=names[1])
-    return figure
+    return _finish(figure, ax, names, figsize, own, not_indexed(xmap))
 
 
 def boundaries_panel(
@@ -237,11 +264,12 @@ def grain_turns(
     return turn, limit
 
 
+@page_style
 def plot_grain_tilt(
     xmap: CrystalMap,
     labels: NDArray[np.integer] | None = None,
     percentile: float = 95.0,
-    figsize: tuple[float, float] | None = None,
+    figsize: FigSize = None,
 ) -> Figure:
     """Draw how the zone axis is tilted within every grain: hue is direction, brightness size.
 
@@ -255,7 +283,7 @@ def plot_grain_tilt(
     percentile
         Percentile of the tilts that is drawn at full brightness.
     figsize
-        Width and height in inches.
+        Width and height in inches, or the width alone.
 
     Returns
     -------
@@ -276,9 +304,8 @@ def plot_grain_tilt(
     """
     extent, names = map_extent(xmap)
     turn, limit = grain_turns(xmap, labels, percentile)
-    figure, grid = _beside(extent, figsize, 2.0)
+    figure, grid = _beside(extent, figsize)
     ax = figure.add_subplot(grid[0])
     draw_tilt(ax, turn, extent, limit)
-    ax.set(xlabel=names[0], ylabel=names[1])
     draw_wheel(figure.add_subplot(grid[1]), limit)
-    return figure
+    return _finish(figure, ax, names, figsize, True, not np.all(np.isfinite(turn)))

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._layout import NO_DATA, Extent, aspect_of, log_tick_values
 from pyxem_mlmaps._panels import (
+    add_colour_bar,
     direction_colours,
     draw_colour_wheel,
     draw_map,
     robust_limit,
     scan_extent,
+    set_ticks,
 )
 from pyxem_mlmaps.mapping.grain_rotations import ScanArrays, misorientation_angle, scan_arrays
 from pyxem_mlmaps.mapping.grains import neighbour_misorientation
@@ -23,10 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from orix.crystal_map import CrystalMap
 
-Extent = tuple[float, float, float, float]
 BOUNDARY_LIMITS = (0.05, 60.0)
 BOUNDARY_COLOURS = "plasma"
-_NO_DATA = (0.6, 0.6, 0.6)
+_NO_DATA = 3 * (float(NO_DATA),)
 
 
 def map_extent(xmap: CrystalMap) -> tuple[Extent, tuple[str, str]]:
@@ -40,11 +42,6 @@ def map_extent(xmap: CrystalMap) -> tuple[Extent, tuple[str, str]]:
         place = flat.min() + step * np.arange(n)
         axes.append(SimpleNamespace(axis=place, scale=step, name=name, units=xmap.scan_unit))
     return scan_extent(axes)
-
-
-def aspect_of(extent: Extent) -> float:
-    """Height over width."""
-    return abs(extent[2] - extent[3]) / abs(extent[1] - extent[0])
 
 
 def ipf_colours(xmap: CrystalMap, direction: str) -> NDArray[np.float64]:
@@ -77,30 +74,21 @@ def draw_ipf(ax: Axes, xmap: CrystalMap, extent: Extent, direction: str, title: 
 
 def draw_ipf_keys(figure: Figure, cell: Any, xmap: CrystalMap) -> None:
     """Colour keys of all phases one below the other; ``cell`` is a part of a grid."""
+    import matplotlib
     import orix.plot  # noqa: F401  (registers the projection)
 
     groups: dict[str, tuple[Any, list[str]]] = {}
     for i in scan_arrays(xmap).groups:
         laue = xmap.phases[i].point_group.laue
         groups.setdefault(laue.name, (laue, []))[1].append(xmap.phases[i].name or f"phase {i}")
+    font = matplotlib.rcParams["font.size"]
     rows = cell.subgridspec(max(len(groups), 1), 1)
     for row, (laue, names) in enumerate(groups.values()):
         ax = figure.add_subplot(rows[row], projection="ipf", symmetry=laue)
         ax.plot_ipf_color_key(show_title=False)
-        ax.set_title("\n".join(names), fontsize="small", loc="center", pad=16)
+        ax.set_title("\n".join(names), fontsize="small", loc="center", pad=1.6 * font)
         for text in ax.texts:
             text.set_fontsize("small")
-
-
-def set_ticks(ax: Axes, extent: Extent) -> None:
-    """Few ticks, fewer on the short side of a flat image."""
-    from matplotlib.ticker import MaxNLocator
-
-    height = aspect_of(extent)
-    ax.tick_params(labelsize="small")
-    ax.xaxis.set_major_locator(MaxNLocator(4 if height < 2 else 2))
-    y = 1 if height < 0.2 else 2 if height < 0.5 else 4 if height < 2 else 6
-    ax.yaxis.set_major_locator(MaxNLocator(y))
 
 
 def draw_boundaries(
@@ -129,17 +117,14 @@ def draw_boundaries(
     )
     ax.add_collection(lines, autolim=False)
     set_ticks(ax, extent)
-    bar = ax.figure.colorbar(lines, cax=ax.inset_axes([1.04, 0, 0.06, 1]))
+    bar = add_colour_bar(ax, lines, aspect_of(extent))
     log_ticks(bar, *BOUNDARY_LIMITS)
     ax.set_title("Boundaries (°)", fontsize="medium")
 
 
 def log_ticks(bar: Any, low: float, high: float) -> None:
-    """Plain numbers 1, 2, 5 … on a logarithmic colour bar, no minor ones."""
-    ends = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    steps = (1, 2, 5) if np.log10(high / low) < 2 else (1,)
-    ticks = [s * 10.0**i for i in ends for s in steps]
-    ticks = [t for t in ticks if 0.999 * low <= t <= 1.001 * high]
+    """Plain numbers on a logarithmic colour bar, no minor ones."""
+    ticks = log_tick_values(low, high)
     bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
     bar.minorticks_off()
     bar.ax.tick_params(labelsize="small")
@@ -148,12 +133,12 @@ def log_ticks(bar: Any, low: float, high: float) -> None:
 def draw_background(
     ax: Axes, xmap: CrystalMap, scan: ScanArrays, extent: Extent, name: str | None
 ) -> None:
-    """A property in light grey tones; uniform if there is none; not indexed points dark."""
+    """A property in light grey tones, all lighter than that of points that are not indexed."""
     tone = np.full(scan.shape, 0.85)
     if name is not None:
         values = scan.image(xmap.prop[name])
         low, high = robust_limit(values[scan.phase >= 0], 98)
-        tone = 0.95 - 0.4 * np.clip((values - low) / (high - low), 0, 1)
+        tone = 0.97 - 0.2 * np.clip((values - low) / (high - low), 0, 1)
     tone = np.where((scan.phase >= 0) & np.isfinite(tone), tone, _NO_DATA[0])
     ax.imshow(tone, extent=extent, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
@@ -207,8 +192,6 @@ def draw_tilt(ax: Axes, turn: NDArray[np.float64], extent: Extent, limit: float)
 def draw_wheel(ax: Axes, limit: float) -> None:
     """Colour wheel of :func:`draw_tilt`, in degrees."""
     draw_colour_wheel(ax, (0.0, 0.0), limit)
-    ax.xaxis.label.set_size("small")
-    ax.yaxis.label.set_size("small")
 
 
 def draw_log(

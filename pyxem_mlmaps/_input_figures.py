@@ -1,14 +1,22 @@
-"""Figures of what goes into a map: the disk lattice, the rocking library, the training."""
+"""Figures of what goes into a map: the disk lattice and the rocking library."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps._panels import draw_map, draw_pattern, hkl_label, new_grid, robust_limit
+from pyxem_mlmaps._finish import finish_maps
+from pyxem_mlmaps._layout import (
+    FigSize,
+    aspect_of,
+    flow_columns,
+    flow_grid,
+    page_style,
+    split_figsize,
+)
+from pyxem_mlmaps._panels import draw_map, draw_pattern, hkl_label, robust_limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,14 +24,16 @@ if TYPE_CHECKING:
 
     from pyxem_mlmaps.specs import DiskLattice
 
-__all__ = ["draw_circles", "plot_lattice", "plot_rocking", "plot_training"]
+__all__ = ["draw_circles", "plot_lattice", "plot_rocking"]
 
 
+@page_style
 def plot_lattice(
     lattice: DiskLattice,
     pattern: Any = None,
     labels: bool = False,
     ax: Axes | None = None,
+    figsize: FigSize = None,
 ) -> Figure:
     """Draw the disks, and the vectors g1 and g2, on a pattern.
 
@@ -38,6 +48,8 @@ def plot_lattice(
         Whether to write each disk's two indices.
     ax
         matplotlib axes to draw into. None makes a new figure.
+    figsize
+        Width and height in inches of the new figure, or the width alone.
 
     Returns
     -------
@@ -53,7 +65,9 @@ def plot_lattice(
     import matplotlib.pyplot as plt
 
     if ax is None:
-        figure, ax = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
+        width, height = split_figsize(5.5 if figsize is None else figsize)
+        size = (width, width if height is None else height)
+        figure, ax = plt.subplots(figsize=size, layout="constrained")
     else:
         figure = ax.figure
     positions = lattice.positions
@@ -74,11 +88,13 @@ def plot_lattice(
             text = ax.text(x, y, f"{i} {j}", ha="center", va="center", fontsize=size, zorder=5)
             _outline(text)
     ax.set(xlabel="kx (px)", ylabel="ky (px)")
+    ax.tick_params(labelsize="small")
     return figure
 
 
 def draw_circles(ax: Axes, positions: NDArray[np.floating], radius: float, colour: str) -> None:
     """Circles of ``radius`` at (n, 2) positions (y, x), all in px."""
+    from matplotlib import rcParams
     from matplotlib.collections import EllipseCollection
 
     width = np.full(len(positions), 2 * radius)
@@ -91,7 +107,7 @@ def draw_circles(ax: Axes, positions: NDArray[np.floating], radius: float, colou
         offset_transform=ax.transData,
         facecolors="none",
         edgecolors=colour,
-        linewidths=1.2,
+        linewidths=0.8 * rcParams["lines.linewidth"],
     )
     ax.add_collection(circles, autolim=False)
 
@@ -120,11 +136,12 @@ def _outline(text: Any) -> None:
     text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
+@page_style
 def plot_rocking(
     library: Any,
     thickness: float | None = None,
     n: int = 12,
-    figsize: tuple[float, float] | None = None,
+    figsize: FigSize = None,
 ) -> Figure:
     """Draw rocking maps, intensity against tilt, of the strongest reflections.
 
@@ -138,7 +155,7 @@ def plot_rocking(
     n
         How many reflections, the strongest on average first.
     figsize
-        Width and height in inches.
+        Width and height in inches, or the width alone.
 
     Returns
     -------
@@ -168,71 +185,18 @@ def plot_rocking(
     x, y = (np.asarray(t, dtype=float) for t in (library.tilt_x, library.tilt_y))
     half_x, half_y = (np.ptp(t) / max(len(t) - 1, 1) / 2 or 0.5 for t in (x, y))
     extent = (x.min() - half_x, x.max() + half_x, y.max() + half_y, y.min() - half_y)
-    columns = min(4, len(strongest))
+    columns = flow_columns(len(strongest), 4, aspect_of(extent), figsize)
     rows = -(-len(strongest) // columns)
-    aspect = abs(extent[2] - extent[3]) / abs(extent[1] - extent[0])
-    figure, grid = new_grid(rows, columns, aspect, figsize)
+    figure, grid = flow_grid(rows, columns, aspect_of(extent), figsize)
     for ax in grid.flat[len(strongest) :]:
-        ax.set_axis_off()
-    for position, (ax, disk) in enumerate(zip(grid.flat, strongest, strict=False)):
+        ax.remove()
+    for ax, disk in zip(grid.flat, strongest, strict=False):
         image = maps[:, :, disk].T
         _, high = robust_limit(image, 100)
         label = hkl_label(np.asarray(library.indices)[disk])
         draw_map(ax, image, extent, label, cmap="viridis", vmin=0, vmax=high)
-        if position % columns == 0:
-            ax.set_ylabel("Tilt y (°)")
-        if position + columns >= len(strongest):
-            ax.set_xlabel("Tilt x (°)")
-    figure.suptitle(f"Intensity at {thicknesses[level]:g} nm")
-    return figure
-
-
-def plot_training(
-    history: Mapping[str, Sequence[float]], figsize: tuple[float, float] | None = None
-) -> Figure:
-    """Draw how the errors fell during training.
-
-    Parameters
-    ----------
-    history
-        Lists ``step``, ``learning_rate``, and the root-mean-square validation errors
-        ``error_tilt_x``, ``error_tilt_y`` (degrees) and ``error_thickness`` (nm).
-    figsize
-        Width and height in inches.
-
-    Returns
-    -------
-    figure
-
-    Examples
-    --------
-    >>> from pyxem_mlmaps.plotting import plot_training
-    >>> history = {"step": [1, 10, 100], "learning_rate": [1e-3, 1e-3, 1e-4]}
-    >>> errors = {"error_tilt_x": [0.1, 0.01, 2e-3], "error_tilt_y": [0.1, 0.02, 2e-3]}
-    >>> figure = plot_training({**history, **errors, "error_thickness": [5, 1, 0.2]})
-    """
-    import matplotlib.pyplot as plt
-
-    needed = ("step", "learning_rate", "error_tilt_x", "error_tilt_y", "error_thickness")
-    missing = [name for name in needed if name not in history]
-    if missing:
-        raise ValueError(f"history: {missing} missing, it must hold the lists {list(needed)}.")
-    figure, grid = plt.subplots(1, 3, figsize=figsize or (10, 3.2), layout="constrained")
-    step = np.asarray(history["step"], dtype=float)
-    panels = (
-        ("RMS tilt error (°)", {"error_tilt_x": "tilt x", "error_tilt_y": "tilt y"}),
-        ("RMS thickness error (nm)", {"error_thickness": "thickness"}),
-        ("Learning rate", {"learning_rate": "learning rate"}),
-    )
-    for ax, (title, curves) in zip(grid, panels, strict=True):
-        for (name, label), colour in zip(curves.items(), ("#0072B2", "#D55E00"), strict=False):
-            values = np.asarray(history[name], dtype=float)
-            ax.plot(step, values, label=label, color=colour, marker=".", markersize=4)
-        ax.set_title(title, fontsize="medium")
-        ax.set(xlabel="Step", yscale="log")
-        if step.size and step.min() > 0 and step.max() > 10 * step.min():
-            ax.set_xscale("log")
-        ax.grid(which="major", alpha=0.3)
-        if len(curves) > 1:
-            ax.legend(frameon=False)
+    simulated = "n_beams" in getattr(library, "parameters", {})
+    unit = "fraction of the incident beam" if simulated else "units of the library"
+    figure.suptitle(f"Intensity ({unit}) at {thicknesses[level]:g} nm", fontsize="medium")
+    finish_maps(figure, grid.flat[: len(strongest)], ("Tilt x (°)", "Tilt y (°)"), figsize)
     return figure

@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyxem_mlmaps._layout import (
+    NO_DATA,
+    PAGE_HEIGHT,
+    Extent,
+    FigSize,
+    aspect_of,
+    nice_ticks,
+    split_figsize,
+)
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -15,57 +25,53 @@ if TYPE_CHECKING:
 DIVERGING = "RdBu_r"
 """Red and blue are told apart by all common kinds of colour vision; white is zero."""
 
-_NO_DATA = "0.6"
-
-
-def new_grid(
-    rows: int, columns: int, aspect: float, figsize: tuple[float, float] | None = None
-) -> tuple[Figure, NDArray[Any]]:
-    """Figure and (rows, columns) axes for images of height/width ``aspect``."""
-    import matplotlib.pyplot as plt
-
-    image = min(2.0, 5.5 / aspect)
-    width, height = max(image, 1.0) + 0.95, max(image * aspect, 0.35) + 0.75
-    return plt.subplots(
-        rows,
-        columns,
-        figsize=figsize or (width * columns, height * rows),
-        squeeze=False,
-        layout="constrained",
-    )
+CURVES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""Colours of M. Okabe and K. Ito, told apart by all common kinds of colour vision."""
 
 
 def draw_map(
     ax: Axes,
     values: NDArray[np.floating],
-    extent: tuple[float, float, float, float],
+    extent: Extent,
     title: str,
     **scale: Any,
 ) -> None:
     """One image with title and colour bar; NaN is grey.
 
-    ``scale`` holds ``cmap``, ``vmin`` and ``vmax``. The bar is as high as the image, and a flat
-    image has fewer ticks on its short sides.
+    ``scale`` holds ``cmap``, and ``vmin`` and ``vmax`` or ``norm``. The bar is as high as the
+    image, or higher if that is flat, and a flat image has fewer ticks on its short sides.
     """
     from matplotlib import colormaps
-    from matplotlib.ticker import MaxNLocator
 
-    colours = colormaps[scale.pop("cmap")].with_extremes(bad=_NO_DATA)
+    colours = colormaps[scale.pop("cmap")].with_extremes(bad=NO_DATA)
     image = ax.imshow(
         np.ma.masked_invalid(values), extent=extent, cmap=colours, interpolation="nearest", **scale
     )
-    left, right, bottom, top = extent
-    height = abs(bottom - top) / abs(right - left)
-    nx = 4 if height < 2 else 2
-    ny = 1 if height < 0.2 else 2 if height < 0.5 else 4 if height < 2 else 6
-    bar = ax.figure.colorbar(image, cax=ax.inset_axes([1.04, 0, 0.06, 1]))
-    bar.locator = MaxNLocator(ny)
+    bar = add_colour_bar(ax, image, aspect_of(extent))
+    if not np.isfinite(values).any():  # the scale says nothing
+        bar.set_ticks([])
+    ax.set_title(title, fontsize="medium")
+    set_ticks(ax, extent)
+
+
+def add_colour_bar(ax: Axes, image: Any, aspect: float) -> Any:
+    """A bar to the right, as high as an image of height/width ``aspect``, higher if it is flat."""
+    height = float(np.clip(0.2 / aspect, 1, 4))
+    thick = 0.06 * max(1.0, min(aspect, 3.0))
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes([1.04, (1 - height) / 2, thick, height]))
+    bar.locator = nice_ticks(2 if aspect < 0.5 else 4)
     bar.update_ticks()
     bar.ax.tick_params(labelsize="small")
-    ax.set_title(title, fontsize="medium")
+    return bar
+
+
+def set_ticks(ax: Axes, extent: Extent) -> None:
+    """Few ticks, fewer on the short side of a flat or narrow image."""
+    height = aspect_of(extent)
     ax.tick_params(labelsize="small")
-    ax.xaxis.set_major_locator(MaxNLocator(nx))
-    ax.yaxis.set_major_locator(MaxNLocator(ny))
+    ax.xaxis.set_major_locator(nice_ticks(4 if height < 1.6 else 2 if height < 4 else 1))
+    y = 1 if height < 0.2 else 2 if height < 0.5 else 4 if height < 2 else 6
+    ax.yaxis.set_major_locator(nice_ticks(y))
 
 
 def scan_extent(
@@ -82,7 +88,7 @@ def scan_extent(
     edges, labels = [], []
     for axis, default in zip(axes, "xy", strict=False):
         values = np.asarray(axis.axis, dtype=float)
-        half = abs(values[-1] - values[0]) / max(len(values) - 1, 1) / 2 or abs(axis.scale) / 2
+        half = (values[-1] - values[0]) / max(len(values) - 1, 1) / 2 or axis.scale / 2
         edges.append((values[0] - half, values[-1] + half))
         name = default if axis.name in (Undefined, None, "") else str(axis.name)
         known = axis.units not in (Undefined, None, "")
@@ -123,7 +129,7 @@ def direction_colours(
     hue = np.arctan2(y, x) + 0.7
     rgb = _lab_to_rgb(74 * length, 40 * length * np.cos(hue), 40 * length * np.sin(hue))
     rgba = np.concatenate([rgb, np.ones((*rgb.shape[:-1], 1))], axis=-1)
-    rgba[~np.isfinite(length)] = (0.6, 0.6, 0.6, 1)
+    rgba[~np.isfinite(length)] = (*3 * (float(NO_DATA),), 1)
     return rgba
 
 
@@ -143,18 +149,69 @@ def _lab_to_rgb(
 
 def draw_colour_wheel(ax: Axes, origin: tuple[float, float], limit: float) -> None:
     """Legend of :func:`direction_colours`: a disc over (tilt_x, tilt_y) in degrees."""
-    from matplotlib.ticker import MaxNLocator
-
     y, x = np.mgrid[-1:1:201j, -1:1:201j] * limit
     colours = direction_colours(x, y, limit)
     colours[np.hypot(x, y) > limit, 3] = 0
     left, top = origin[0] - limit, origin[1] - limit
     ax.imshow(colours, extent=(left, left + 2 * limit, top + 2 * limit, top))
-    ax.set(xlabel="tilt x (°)", ylabel="tilt y (°)")
+    ax.set_xlabel("tilt x (°)", fontsize="small")
+    ax.set_ylabel("tilt y (°)", fontsize="small")
     ax.tick_params(labelsize="small")
-    ax.xaxis.set_major_locator(MaxNLocator(3))
-    ax.yaxis.set_major_locator(MaxNLocator(3))
+    ax.xaxis.set_major_locator(nice_ticks(3))
+    ax.yaxis.set_major_locator(nice_ticks(3))
     ax.spines[:].set_visible(False)
+
+
+def image_and_legend(extent: Extent, figsize: FigSize) -> tuple[Figure, Axes, Axes]:
+    """Figure, axes for an image, and axes for a legend to its right."""
+    import matplotlib.pyplot as plt
+
+    size, ratios = beside_size(extent, figsize)
+    figure, (ax, legend) = plt.subplots(
+        1, 2, figsize=size, width_ratios=ratios, layout="constrained"
+    )
+    return figure, ax, legend
+
+
+def beside_size(extent: Extent, figsize: FigSize) -> tuple[tuple[float, float], Any]:
+    """Figure size, and relative widths of an image and of a legend to its right."""
+    aspect = aspect_of(extent)
+    width, height = split_figsize(figsize)
+    image = min(4.5, max(1.5, 5.5 / aspect)) if width is None else 0.62 * width
+    width = image + 2.8 if width is None else width
+    if height is None:
+        height = min(max(image * aspect, width - image) + 0.9, 2 * width, PAGE_HEIGHT)
+    return (width, height), (image, 0.75 * (width - image))
+
+
+def draw_band(ax: Axes, x: ArrayLike, values: NDArray, sigma: NDArray | None, title: str) -> None:
+    """A curve with its ±σ band."""
+    ax.set_title(title, fontsize="medium")
+    ax.plot(x, values, color="#0072B2", linewidth=1)
+    if sigma is not None:
+        ax.fill_between(x, values - sigma, values + sigma, color="#0072B2", alpha=0.25, linewidth=0)
+    ax.tick_params(labelsize="small")
+    ax.xaxis.set_major_locator(nice_ticks(5))
+    ax.yaxis.set_major_locator(nice_ticks(4))
+    ax.margins(x=0)
+
+
+def draw_table(rows: list[list[str]], figsize: FigSize) -> Figure:
+    """Figure with rows of name, value and uncertainty: what a single pattern gives."""
+    import matplotlib.pyplot as plt
+
+    width, height = split_figsize(figsize)
+    width = 4.0 if width is None else width
+    size = (width, 0.3 * len(rows) + 0.2 if height is None else height)
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    ax.set_axis_off()
+    cells = [[cell.replace("-", "−") for cell in row] for row in rows]
+    table = ax.table(cells, bbox=(0, 0, 1, 1), cellLoc="left", edges="horizontal")
+    table.auto_set_font_size(False)
+    table.set_fontsize(plt.rcParams["font.size"])
+    for cell in table.get_celld().values():
+        cell.set_linewidth(plt.rcParams["axes.linewidth"])
+    return figure
 
 
 def draw_pattern(ax: Axes, pattern: Any) -> None:

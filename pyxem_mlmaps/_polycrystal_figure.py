@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps._grain_figures import boundaries_panel, grain_turns
+from pyxem_mlmaps._finish import finish_maps
+from pyxem_mlmaps._grain_figures import boundaries_panel, grain_turns, not_indexed
 from pyxem_mlmaps._grain_panels import (
-    aspect_of,
     draw_ipf,
     draw_ipf_keys,
     draw_log,
@@ -18,6 +18,7 @@ from pyxem_mlmaps._grain_panels import (
     error_angles,
     map_extent,
 )
+from pyxem_mlmaps._layout import FigSize, aspect_of, flow_columns, grid_size, page_style
 from pyxem_mlmaps._panels import draw_map, robust_limit
 from pyxem_mlmaps.mapping.grain_rotations import SIGMAS, scan_arrays
 from pyxem_mlmaps.mapping.grains import kernel_average_misorientation
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_polycrystal"]
 
+_KEYS = object()
 
+
+@page_style
 def plot_polycrystal(
     xmap: CrystalMap,
     truth: CrystalMap | None = None,
     direction: Literal["x", "y", "z"] = "z",
-    figsize: tuple[float, float] | None = None,
+    figsize: FigSize = None,
 ) -> Figure:
     """Draw a polycrystal in one figure.
 
@@ -47,7 +51,7 @@ def plot_polycrystal(
     direction
         Of the inverse-pole-figure colours: x, y or z (the beam).
     figsize
-        Width and height in inches.
+        Width and height in inches, or the width alone.
 
     Returns
     -------
@@ -74,12 +78,16 @@ def plot_polycrystal(
     kam = kernel_average_misorientation(xmap)
     turn, limit = grain_turns(xmap, None, 95.0)
 
-    draws = [
-        lambda ax: draw_ipf(ax, xmap, extent, direction),
-        lambda ax: boundaries_panel(ax, xmap, extent, panel),
-        lambda ax: draw_tilt(ax, turn, extent, limit),
-        lambda ax: draw_log(ax, kam, extent, "KAM (°)"),
-    ]
+    draws: list[Any] = [lambda ax: draw_ipf(ax, xmap, extent, direction)]
+    if truth is not None:
+        draws.append(lambda ax: draw_ipf(ax, truth, extent, direction, "IPF, truth"))
+    draws.append(_KEYS)
+    if truth is not None:  # so that two columns pair what belongs together
+        draws.append(lambda ax: boundaries_panel(ax, xmap, extent, panel))
+    draws += [lambda ax: draw_tilt(ax, turn, extent, limit), lambda ax: draw_wheel(ax, limit)]
+    if truth is None:
+        draws.append(lambda ax: boundaries_panel(ax, xmap, extent, panel))
+    draws.append(lambda ax: draw_log(ax, kam, extent, "KAM (°)"))
     if any(name in xmap.prop for name in SIGMAS):
         worst = np.where(scan.phase >= 0, _largest(scan.sigma(xmap)), np.nan)
         draws.append(lambda ax: draw_log(ax, worst, extent, "Largest σ (°)", "viridis"))
@@ -91,26 +99,25 @@ def plot_polycrystal(
     if truth is not None:
         error = error_angles(xmap, truth)
         median = np.nanmedian(error) if np.isfinite(error).any() else np.nan
-        draws.insert(1, lambda ax: draw_ipf(ax, truth, extent, direction, "IPF, truth"))
         draws.append(lambda ax: draw_log(ax, error, extent, title, "inferno"))
 
-    columns = -(-len(draws) // 2)
-    image = min(2.3, 5.5 / aspect_of(extent))
-    width, height = max(image, 1.0) + 0.85, max(image * aspect_of(extent), 1.2) + 0.75
-    size = figsize or (width * columns + 1.6, height * 2)
+    columns = flow_columns(len(draws), 4, aspect_of(extent), figsize)
+    rows = -(-len(draws) // columns)
+    size = grid_size(rows, columns, aspect_of(extent), figsize)
     figure = plt.figure(figsize=size, layout="constrained")
-    panel = size[0] / (columns + 0.6) - 0.85
+    panel = size[0] / columns - 0.85
     title = "Error (°)" if panel < 1.5 or truth is None else f"Error (°), median {median:.2g}"
-    grid = figure.add_gridspec(2, columns + 1, width_ratios=[width] * columns + [1.5])
+    grid = figure.add_gridspec(rows, columns)
+    maps = []
     for k, draw in enumerate(draws):
+        if draw is _KEYS:
+            draw_ipf_keys(figure, grid[k // columns, k % columns], xmap)
+            continue
         ax = figure.add_subplot(grid[k // columns, k % columns])
         draw(ax)
-        if k // columns == 1 or k + columns >= len(draws):
-            ax.set_xlabel(names[0])
-        if k % columns == 0:
-            ax.set_ylabel(names[1])
-    draw_ipf_keys(figure, grid[0, columns], xmap)
-    draw_wheel(figure.add_subplot(grid[1, columns]), limit)
+        if not ax.get_xlabel():  # the wheel has its own
+            maps.append(ax)
+    finish_maps(figure, maps, names, figsize, not_indexed(xmap))
     return figure
 
 

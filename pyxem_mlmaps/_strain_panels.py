@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps._finish import finish_maps
+from pyxem_mlmaps._layout import FigSize, aspect_of, grid_size, page_style, table_grid
 from pyxem_mlmaps._panels import (
     DIVERGING,
+    draw_band,
     draw_map,
-    new_grid,
+    draw_table,
     robust_limit,
     scan_extent,
     symmetric_limit,
@@ -33,11 +36,12 @@ _SYMBOLS = {
 }
 
 
+@page_style
 def plot_strain_map(
     strain: MLStrainMap,
     sigma: bool = False,
     percentile: float = 99.0,
-    figsize: tuple[float, float] | None = None,
+    figsize: FigSize = None,
 ) -> Figure:
     """Draw strain in per cent and rotation in degrees.
 
@@ -52,7 +56,7 @@ def plot_strain_map(
         Colour scales end at this percentile of the magnitudes, so that a few bad pixels do not set
         the scale. The three strains share one scale, centred on zero; rotation has its own.
     figsize
-        Width and height in inches.
+        Width and height in inches, or the width alone.
 
     Returns
     -------
@@ -70,12 +74,15 @@ def plot_strain_map(
     values = _panels(strain, "")
     errors = _panels(strain, "sigma_") if sigma or strain.scan_dimension < 2 else None
     draw = (_draw_table, _draw_lines, _draw_maps)[strain.scan_dimension]
-    figure = draw(strain, values, errors, percentile, figsize)
+    return draw(strain, values, errors, percentile, figsize)
+
+
+def _name_axis(figure: Figure, strain: MLStrainMap) -> None:
+    """A heading that says where x is, unless it is kx."""
     x, y = strain.current_basis_x
     angle = np.degrees(np.arctan2(y, x))
     if abs(angle) > 1e-6:
         figure.suptitle(f"x axis at {angle:.4g}° from kx towards ky", fontsize="medium")
-    return figure
 
 
 def _panels(strain: MLStrainMap, prefix: str) -> Panels:
@@ -91,11 +98,15 @@ def _panels(strain: MLStrainMap, prefix: str) -> Panels:
 
 
 def _draw_maps(
-    strain: MLStrainMap, values: Panels, errors: Panels | None, percentile: float, figsize: Any
+    strain: MLStrainMap,
+    values: Panels,
+    errors: Panels | None,
+    percentile: float,
+    figsize: FigSize,
 ) -> Figure:
     extent, labels = scan_extent(strain.axes_manager.signal_axes)
-    aspect = abs(extent[2] - extent[3]) / abs(extent[1] - extent[0])
-    figure, grid = new_grid(2, 2 if errors is None else 4, aspect, figsize)
+    rows, columns = (2, 2) if errors is None else (2, 4)
+    figure, grid = table_grid(rows, columns, aspect_of(extent), figsize)
     strains = np.stack([values[name][2] for name in ("e11", "e22", "e12")])
     shared = symmetric_limit(strains, percentile)
     for ax, (name, (unit, title, image)) in zip(grid.flat, values.items(), strict=False):
@@ -108,45 +119,35 @@ def _draw_maps(
         for ax, (name, (unit, title, image)) in zip(grid[1], errors.items(), strict=True):
             _, high = robust_limit(image, percentile) if name == "rotation" else (0, shared)
             draw_map(ax, image, extent, f"{title} ({unit})", cmap="cividis", vmin=0, vmax=high)
-    for ax in grid[-1]:
-        ax.set_xlabel(labels[0])
-    for ax in grid[:, 0]:
-        ax.set_ylabel(labels[1])
+    _name_axis(figure, strain)
+    finish_maps(figure, grid.flat, labels, figsize)
     return figure
 
 
 def _draw_lines(
-    strain: MLStrainMap, values: Panels, errors: Panels, percentile: float, figsize: Any
+    strain: MLStrainMap, values: Panels, errors: Panels, percentile: float, figsize: FigSize
 ) -> Figure:
     import matplotlib.pyplot as plt
 
     axis = strain.axes_manager.signal_axes[0]
     _, labels = scan_extent([axis])
-    figure, grid = plt.subplots(2, 2, figsize=figsize or (8, 5), sharex=True, layout="constrained")
+    size = grid_size(2, 2, 0.55, 8.0 if figsize is None else figsize)
+    figure, grid = plt.subplots(2, 2, figsize=size, sharex=True, layout="constrained")
     for ax, (name, (unit, title, line)) in zip(grid.flat, values.items(), strict=True):
-        ax.set_title(f"{title} ({unit})", fontsize="medium")
-        ax.plot(axis.axis, line, color="#0072B2", linewidth=1)
-        spread = errors[name][2]
-        ax.fill_between(
-            axis.axis, line - spread, line + spread, color="#0072B2", alpha=0.25, linewidth=0
-        )
-        ax.margins(x=0)
+        draw_band(ax, axis.axis, line, errors[name][2], f"{title} ({unit})")
     for ax in grid[1]:
         ax.set_xlabel(labels[0])
+    _name_axis(figure, strain)
     return figure
 
 
 def _draw_table(
-    strain: MLStrainMap, values: Panels, errors: Panels, percentile: float, figsize: Any
+    strain: MLStrainMap, values: Panels, errors: Panels, percentile: float, figsize: FigSize
 ) -> Figure:
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots(figsize=figsize or (4, 1.8), layout="constrained")
-    ax.set_axis_off()
     rows = [
         [title, f"{float(value[0]):.4g} {unit}", f"± {float(errors[name][2][0]):.2g} {unit}"]
         for name, (unit, title, value) in values.items()
     ]
-    table = ax.table(rows, loc="center", cellLoc="left", edges="horizontal")
-    table.scale(1, 1.5)
+    figure = draw_table(rows, figsize)
+    _name_axis(figure, strain)
     return figure

@@ -26,6 +26,9 @@ CHANNELS = ("e11", "e22", "e12", "theta")
 MAPS = ("rotation", *(f"sigma_{name}" for name in (*CHANNELS, "rotation")), "residual", "n_disks")
 """Further maps that :meth:`MLStrainMap.channel` gives."""
 
+_PYXEM_PLOT = {
+    *("cmap", "axes_decor", "scalebar", "scalebar_color", "tight_layout", "per_row", "label")
+}
 _UNITS = {"theta": "rad", "rotation": "deg", "residual": "px"}
 _NODE = "MLStrainMap"
 _PAIRS = np.triu_indices(len(CHANNELS))
@@ -201,6 +204,25 @@ class MLStrainMap(StrainMap):
             result.set_maps(covariance, *self._maps()[_N_PAIRS:])
         return result
 
+    def plot(self, *args: Any, return_figure: bool = False, **kwargs: Any) -> Any:
+        """Draw strain in per cent and rotation in degrees.
+
+        Parameters
+        ----------
+        *args, return_figure, **kwargs
+            For :meth:`plot_strain`. Arguments of :meth:`pyxem.signals.StrainMap.plot` (``cmap``,
+            ``label``, ``scalebar``, …) draw pyxem's figure of the four channels instead.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pyxem_mlmaps.strain_result import MLStrainMap
+        >>> figure = MLStrainMap(np.zeros((4, 20, 30))).plot(return_figure=True, figsize=3.4)
+        """
+        if args or set(kwargs) & _PYXEM_PLOT:
+            return super().plot(*args, **kwargs)
+        return self.plot_strain(return_figure=return_figure, **kwargs)
+
     def plot_strain(self, *, return_figure: bool = False, **kwargs: Any) -> Figure | None:
         """Draw strain in per cent and rotation in degrees.
 
@@ -345,13 +367,13 @@ class LazyMLStrainMap(LazySignal, MLStrainMap):
     """
 
     def plot(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute, then draw as pyxem does.
+        """Compute, then draw.
 
         Parameters
         ----------
         *args, **kwargs
-            As for :class:`pyxem.signals.StrainMap`.
+            As for :meth:`MLStrainMap.plot`.
         """
         computed = self.deepcopy()
         computed.compute()
-        return StrainMap.plot(computed, *args, **kwargs)
+        return MLStrainMap.plot(computed, *args, **kwargs)

@@ -218,6 +218,10 @@ def test_directives_are_kept_apart(tmp_path):
 # ---- docstrings ---------------------------------------------------------------------------------
 
 
+SLOW_EXAMPLES = {"pyxem_mlmaps._grain_figures", "pyxem_mlmaps._plan_figure"}
+"""They simulate for their figures; the figures have tests of their own."""
+
+
 def modules_with_examples() -> list[str]:
     """Modules of the package whose docstrings hold examples."""
     paths = [path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8")]
@@ -225,7 +229,13 @@ def modules_with_examples() -> list[str]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", modules_with_examples())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW_EXAMPLES else ())
+        for name in modules_with_examples()
+    ],
+)
 def test_examples_of_docstrings_run(name, tmp_path, monkeypatch):
     import matplotlib.pyplot as plt
 
@@ -282,8 +292,8 @@ def test_every_page_is_in_the_table_of_contents():
 
 def test_every_public_name_is_in_the_reference():
     listed = set((DOCS / "reference" / "index.rst").read_text(encoding="utf-8").split())
-    for module in (mlmaps, mlmaps.data, mlmaps.plotting):
-        assert set(module.__all__) - {"__version__", "data", "plotting"} <= listed
+    for module in (mlmaps, mlmaps.data, mlmaps.interop, mlmaps.plotting):
+        assert set(module.__all__) - {"__version__", "data", "interop", "plotting"} <= listed
     assert {f"Diffraction2D.ml_{name}" for name in ("orientation_map", "disk_positions")} <= listed
 
 

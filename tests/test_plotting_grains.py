@@ -102,6 +102,13 @@ def test_boundaries_figure(xmap):
         plotting.plot_boundaries(xmap, background="height")
 
 
+def test_background_is_lighter_than_missing_points(xmap):
+    tones = np.asarray(panel(plotting.plot_boundaries(xmap), "Boundaries").images[0].get_array())
+    missing = np.isclose(tones, 0.6)
+    assert missing.sum() == 1 and missing[3, 4]
+    assert tones[~missing].min() > 0.75
+
+
 def test_kam_is_logarithmic_in_degrees(xmap):
     image = panel(plotting.plot_kam(xmap), "Kernel average misorientation (°)").images[0]
     assert isinstance(image.norm, matplotlib.colors.LogNorm)

@@ -126,8 +126,3 @@ def test_lazy(strain):
     lazy = LazyMLStrainMap(strain.as_lazy().data, metadata=strain.metadata.as_dictionary())
     drawn = panel(plotting.plot_strain_map(lazy), YY).images[0].get_array()
     np.testing.assert_allclose(drawn, 100 * strain.data[1])
-
-
-def test_pyxems_own_plot_still_works(strain):
-    strain.plot()
-    assert len(matplotlib.pyplot.gcf().axes) >= 4

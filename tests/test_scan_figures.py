@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pyxem_mlmaps import DiskLattice
-from pyxem_mlmaps._scan_figures import plot_disks, plot_scan
+from pyxem_mlmaps._scan_figures import plot_disk_fit, plot_scan
 
 matplotlib.use("Agg")
 
@@ -66,7 +66,7 @@ def test_points_must_be_on_the_scan(scan, lattice):
 
 def test_arrows_and_circles_are_where_the_disks_are(scan, lattice):
     found = lattice.positions[[0, 2, 4]] + [[0.1, -0.2], [0.3, 0.0], [0.0, 0.5]]
-    figure = plot_disks(scan.data[0, 0], found, lattice, misfit=[0.2, 3.0, 0.5], magnify=10)
+    figure = plot_disk_fit(scan.data[0, 0], found, lattice, misfit=[0.2, 3.0, 0.5], magnify=10)
     ax = figure.axes[0]
     good, bad, arrows = ax.collections
     assert good.get_offsets() == pytest.approx(found[[0, 2], ::-1])
@@ -81,6 +81,6 @@ def test_arrows_and_circles_are_where_the_disks_are(scan, lattice):
 
 def test_positions_of_another_shape_are_refused(scan, lattice):
     with pytest.raises(ValueError, match=r"\(0, 2\)"):
-        plot_disks(scan.data[0, 0], np.zeros((0, 2)), lattice)
+        plot_disk_fit(scan.data[0, 0], np.zeros((0, 2)), lattice)
     with pytest.raises(ValueError, match=r"\(5, 8\)"):
-        plot_disks(scan.data[0, 0], np.zeros((5, 8)), lattice)
+        plot_disk_fit(scan.data[0, 0], np.zeros((5, 8)), lattice)

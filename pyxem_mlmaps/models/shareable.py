@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 from pyxem_mlmaps.models.sharing import NOT_STATED, changed
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pyxem_mlmaps.models.export import ExportedModel
     from pyxem_mlmaps.models.self_test import SelfTest
 
@@ -32,6 +34,18 @@ class Shareable:
         from pyxem_mlmaps.models.packed import pack, unpack
 
         return unpack, (pack(self),)
+
+    def plot(self, **kwargs: Any) -> Figure:
+        """Draw the training curve.
+
+        Parameters
+        ----------
+        **kwargs
+            As for :func:`pyxem_mlmaps.plotting.plot_training`.
+        """
+        from pyxem_mlmaps.plotting import plot_training
+
+        return plot_training(self, **kwargs)
 
     def save(self, path: str | Path) -> None:
         """Write weights, card and a self-test into one file.

@@ -180,6 +180,18 @@ class RockingLibrary:
             maps=None if self.maps is None else self.maps[:, :, chosen],
         )
 
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw rocking maps; see :func:`pyxem_mlmaps.plotting.plot_rocking`.
+
+        Parameters
+        ----------
+        **kwargs
+            As for :func:`pyxem_mlmaps.plotting.plot_rocking`.
+        """
+        from pyxem_mlmaps.plotting import plot_rocking
+
+        return plot_rocking(self, **kwargs)
+
     def save(
         self, path: str | Path, overwrite: bool = False, show_progressbar: bool | None = None
     ) -> None:

@@ -342,7 +342,13 @@ class TestTemplates:
 
 
 class TestTwoPhases:
-    @pytest.mark.parametrize("known", [True, False], ids=["coarse map", "templates"])
+    @pytest.mark.parametrize(
+        "known",
+        [
+            pytest.param(True, id="coarse map"),
+            pytest.param(False, id="templates", marks=pytest.mark.slow),
+        ],
+    )
     def test_phases(self, folder, known):
         """UO2 and zirconium, whose templates are three degrees off: ids in the order of phases."""
         s = data.polycrystal(
