@@ -60,12 +60,20 @@ def orientation(folder: Path) -> dict[str, float]:
     return figures
 
 
-GROUPS = {
-    "strip network": ("_convolve", "disk_network.py:155"),
-    "strips (pixels to network)": ("_edge_strips",),
-    "coarse network": ("disk_network.py:117",),
-    "coarse picture": ("_coarse_pictures",),
-}
+def groups() -> dict[str, tuple[str, ...]]:
+    """Which functions a share belongs to, as ``file:line name``."""
+    from pyxem_mlmaps.training import disk_network
+
+    def place(function) -> str:
+        return f"disk_network.py:{function.__code__.co_firstlineno} "
+
+    strip, coarse = disk_network.StripNetwork.__call__, disk_network.CoarseNetwork.__call__
+    return {
+        "strip network": ("_convolve", place(strip)),
+        "strips (pixels to network)": ("_edge_strips",),
+        "coarse network": (place(coarse),),
+        "coarse picture": ("_coarse_pictures",),
+    }
 
 
 def positions() -> dict[str, float]:
@@ -94,7 +102,7 @@ def positions() -> dict[str, float]:
     whole = sum(row[2] for row in stats.values())
     own = {f"{Path(f).name}:{line} {name}": row[2] for (f, line, name), row in stats.items()}
     figures = {"all, µs": total}
-    for group, names in GROUPS.items():
+    for group, names in groups().items():
         part = sum(t for key, t in own.items() if any(n in key for n in names))
         figures[f"{group}, share"] = part / whole
     figures["rest, share"] = 1 - sum(v for k, v in figures.items() if k.endswith("share"))
