@@ -6,6 +6,7 @@ depend on the order of entry points. An attribute of the class reaches every sub
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -306,7 +307,9 @@ def register() -> None:
     >>> hasattr(ElectronDiffraction2D, "ml_orientation_map")
     True
     """
-    from pyxem.signals import Diffraction2D
+    with warnings.catch_warnings():  # pyxem 0.21 takes a name from where HyperSpy 2.5 had it
+        warnings.filterwarnings("ignore", message=".*_get_block_pattern")
+        from pyxem.signals import Diffraction2D
 
     for name, method in _METHODS.items():
         present = getattr(Diffraction2D, name, None)

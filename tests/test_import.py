@@ -20,6 +20,13 @@ def test_heavy_packages_wait_until_needed():
     assert run.stdout.strip() == "[]"
 
 
+def test_import_says_nothing():
+    run = subprocess.run(
+        [sys.executable, "-c", "import pyxem_mlmaps"], capture_output=True, text=True, check=True
+    )
+    assert (run.stdout, run.stderr) == ("", "")
+
+
 @pytest.mark.parametrize("name", mlmaps.__all__)
 def test_public_names_exist_and_are_documented(name):
     value = getattr(mlmaps, name)
