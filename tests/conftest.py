@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -9,6 +12,8 @@ from diffpy.structure import Atom, Lattice, Structure
 from orix.crystal_map import Phase
 
 import pyxem_mlmaps as mlmaps
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -114,3 +119,45 @@ def demo_run(tmp_path_factory):
     finally:
         hs.preferences.General.show_progressbar = before
     return numbers, output, shared / demo.EXPERIMENT
+
+
+@pytest.fixture(scope="session")
+def execute_notebook(tmp_path_factory):
+    """Runs a notebook, and a last cell that writes what it came to into report.json."""
+
+    def execute(name, report):
+        nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+        nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
+        pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+        folder = tmp_path_factory.mktemp(Path(name).stem)
+        notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+        notebook.cells.append(nbformat.v4.new_code_cell(report))
+        resources = {"metadata": {"path": str(folder)}}
+        nbclient.NotebookClient(
+            notebook, timeout=600, kernel_name="python3", resources=resources
+        ).execute()
+        return json.loads((folder / "report.json").read_text())
+
+    return execute
+
+
+@pytest.fixture(scope="session")
+def simulate_silicon_and_alloy():
+    """Libraries of Si and Si₀.₇Ge₀.₃ ⟨110⟩, 19 disks to |400|, truncated at 1.4 Å⁻¹."""
+
+    def simulate(tilt_range):
+        hkl = [
+            (i, -i, j)
+            for i in range(-2, 3)
+            for j in range(-4, 5)
+            if (i - j) % 2 == 0 and 2 * i**2 + j**2 <= 16
+        ]
+        return tuple(
+            mlmaps.simulate_rocking(
+                phase, mlmaps.Beam(200, 1.6), zone_axis=(1, 1, 0), tilt_range=tilt_range,
+                tilt_step=0.02, thickness=np.arange(40, 61, 5), reflections=hkl, g_max=1.4,
+            )
+            for phase in (mlmaps.data.silicon(), mlmaps.data.sige(0.3))
+        )  # fmt: skip
+
+    return simulate

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "own_crystal.ipynb"
 REPORT = """
 import json
 json.dump(
@@ -31,18 +27,8 @@ json.dump(
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
-    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
-    pytest.importorskip("ipykernel", reason="ipykernel is not installed")
-    folder = tmp_path_factory.mktemp("own_crystal")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(REPORT))
-    client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute()
-    return json.loads((folder / "report.json").read_text())
+def report(execute_notebook):
+    return execute_notebook("own_crystal.ipynb", REPORT)
 
 
 def test_plan_finds_the_overlap(report):

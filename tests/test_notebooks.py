@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -64,33 +63,19 @@ def read(name):
     return nbformat.read(NOTEBOOKS / name, as_version=4)
 
 
-def execute(name, report, folder):
-    """Run the notebook and a last cell that writes down what it came to."""
-    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
-    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
-    pytest.importorskip("ipykernel", reason="ipykernel is not installed")
-    notebook = read(name)
-    notebook.cells.append(nbformat.v4.new_code_cell(report))
-    client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute()
-    return json.loads((folder / "report.json").read_text())
+@pytest.fixture(scope="module")
+def orientation(execute_notebook):
+    return execute_notebook("orientation.ipynb", ORIENTATION)
 
 
 @pytest.fixture(scope="module")
-def orientation(tmp_path_factory):
-    return execute("orientation.ipynb", ORIENTATION, tmp_path_factory.mktemp("orientation"))
+def strain(execute_notebook):
+    return execute_notebook("strain.ipynb", STRAIN)
 
 
 @pytest.fixture(scope="module")
-def strain(tmp_path_factory):
-    return execute("strain.ipynb", STRAIN, tmp_path_factory.mktemp("strain"))
-
-
-@pytest.fixture(scope="module")
-def polycrystal(tmp_path_factory):
-    return execute("polycrystal.ipynb", POLYCRYSTAL, tmp_path_factory.mktemp("polycrystal"))
+def polycrystal(execute_notebook):
+    return execute_notebook("polycrystal.ipynb", POLYCRYSTAL)
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

@@ -13,7 +13,9 @@ __all__ = [
     "add_calibration",
     "add_crystal_physics",
     "add_job",
+    "add_lattice",
     "add_outputs",
+    "add_save_lattice",
     "add_scans",
     "add_threads",
 ]
@@ -108,6 +110,26 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
         "--scale", type=values.number, metavar="S", help="of the patterns, in 1/Å per pixel"
     )
     group.add_argument("--scan-step", type=values.number, metavar="NM", help="of the scan, in nm")
+
+
+def add_lattice(parser: argparse._ActionsContainer) -> None:
+    """Where the disks lie, in ``map`` and ``strain``."""
+    parser.add_argument(
+        "--lattice",
+        type=values.path,
+        metavar="FILE",
+        help="where the disks lie: JSON with origin, g1, g2, indices, radius. Default: found on "
+        "the mean pattern of each scan",
+    )
+
+
+def add_save_lattice(parser: argparse._ActionsContainer) -> None:
+    """Whether the lattice that was found is kept for :func:`add_lattice`."""
+    parser.add_argument(
+        "--save-lattice",
+        action="store_true",
+        help="also write the lattice, as OUTPUT_lattice.json, for --lattice",
+    )
 
 
 def add_outputs(parser: argparse.ArgumentParser, ending: str, suffixes: tuple[str, ...]) -> None:

@@ -19,7 +19,9 @@ from pyxem_mlmaps.cli._batch import (
 from pyxem_mlmaps.cli._command import (
     Command,
     add_calibration,
+    add_lattice,
     add_outputs,
+    add_save_lattice,
     add_scans,
     add_threads,
 )
@@ -48,13 +50,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_scans(parser)
     group = parser.add_argument_group("method")
     group.add_argument("--model", type=values.path, metavar="FILE", help="model, .keras")
-    group.add_argument(
-        "--lattice",
-        type=values.path,
-        metavar="FILE",
-        help="where the disks lie: JSON with origin, g1, g2, indices, radius. Default: found on "
-        "the mean pattern of each scan",
-    )
+    add_lattice(group)
     group.add_argument(
         "--background",
         choices=("none", "local"),
@@ -83,11 +79,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_threads(group)
     add_calibration(parser)
     add_outputs(parser, ENDING, SUFFIXES)
-    parser.add_argument(
-        "--save-lattice",
-        action="store_true",
-        help="also write the lattice, as OUTPUT_lattice.json, for --lattice",
-    )
+    add_save_lattice(parser)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -20,7 +20,9 @@ from pyxem_mlmaps.cli._batch import (
 from pyxem_mlmaps.cli._command import (
     Command,
     add_calibration,
+    add_lattice,
     add_outputs,
+    add_save_lattice,
     add_scans,
     add_threads,
 )
@@ -83,11 +85,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="also write the positions of the disks",
     )
-    parser.add_argument(
-        "--save-lattice",
-        action="store_true",
-        help="also write the lattice, as OUTPUT_lattice.json, for --lattice",
-    )
+    add_save_lattice(parser)
 
 
 def _add_disks(parser: argparse.ArgumentParser) -> None:
@@ -99,13 +97,7 @@ def _add_disks(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="model of disks, .keras; disks is the one that comes with the package",
     )
-    group.add_argument(
-        "--lattice",
-        type=values.path,
-        metavar="FILE",
-        help="where the disks lie: JSON with origin, g1, g2, indices, radius. Default: found on "
-        "the mean pattern of each scan",
-    )
+    add_lattice(group)
     group.add_argument(
         "--descan",
         type=values.descan,

@@ -7,26 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import pyxem_mlmaps as mlmaps
-from pyxem_mlmaps import data
-
 
 @pytest.fixture(scope="session")
-def libraries():
-    """Si and Si₀.₇Ge₀.₃ ⟨110⟩ to 0.1°, 19 disks to |400|, truncated at 1.4 Å⁻¹."""
-    hkl = [
-        (i, -i, j)
-        for i in range(-2, 3)
-        for j in range(-4, 5)
-        if (i - j) % 2 == 0 and 2 * i**2 + j**2 <= 16
-    ]
-    return tuple(
-        mlmaps.simulate_rocking(
-            phase, mlmaps.Beam(200, 1.6), zone_axis=(1, 1, 0), tilt_range=0.1, tilt_step=0.02,
-            thickness=np.arange(40, 61, 5), reflections=hkl, g_max=1.4,
-        )
-        for phase in (data.silicon(), data.sige(0.3))
-    )  # fmt: skip
+def libraries(simulate_silicon_and_alloy):
+    """Si and Si₀.₇Ge₀.₃ to 0.1°."""
+    return simulate_silicon_and_alloy(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "py4dstem.ipynb"
 REPORT = """
 import json
 json.dump(
@@ -26,19 +22,9 @@ json.dump(
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(execute_notebook):
     pytest.importorskip("py4DSTEM", reason="py4DSTEM is not installed")
-    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
-    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
-    pytest.importorskip("ipykernel", reason="ipykernel is not installed")
-    folder = tmp_path_factory.mktemp("py4dstem")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(REPORT))
-    client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute()
-    return json.loads((folder / "report.json").read_text())
+    return execute_notebook("py4dstem.ipynb", REPORT)
 
 
 def test_scan_goes_through_a_file(report):
