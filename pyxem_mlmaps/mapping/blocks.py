@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -167,13 +168,23 @@ def _call_moved(block: NDArray, shifts: NDArray, *, function: _Shared) -> NDArra
 
 def whole_patterns(signal: Any) -> Any:
     """The signal's data as a dask array whose blocks hold whole patterns, as they are stored."""
-    import dask.array as da
-
     data = signal.data
     if not hasattr(data, "dask"):
-        chunks = (rows_of_block(data), *data.shape[1:]) if data.ndim > 2 else data.shape
-        data = da.from_array(data, chunks=chunks, name=False)
+        data = _views(data)
     return data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
+
+
+def _views(data: NDArray) -> Any:
+    """Blocks of rows of an array in memory, which ``dask.array.from_array`` would copy first."""
+    import dask.array as da
+
+    name = f"patterns-{uuid.uuid4().hex}"
+    rows = rows_of_block(data) if data.ndim > 2 else data.shape[0]
+    chunks = da.core.normalize_chunks((rows, *data.shape[1:]), data.shape)
+    starts = range(0, data.shape[0], rows)
+    rest = (0,) * (data.ndim - 1)
+    graph = {(name, i, *rest): data[start : start + rows] for i, start in enumerate(starts)}
+    return da.Array(graph, name, chunks, dtype=data.dtype)
 
 
 def rows_of_block(data: NDArray) -> int:

@@ -88,6 +88,7 @@ def with_optics(locator: DiskLocator, sample: Callable[[], NDArray], optics: Any
         locator.lattice.radius,
         locator.half_window,
         (locator.lattice.indices @ locator.lattice.basis)[np.nonzero(found)[1]],
+        near=np.ones(int(found.sum()), dtype=bool),
     )
     _warn_of_blur(locator.model, measured)
     return replace(

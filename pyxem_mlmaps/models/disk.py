@@ -212,9 +212,7 @@ class DiskModel(Shareable):
         patterns, targets, usable = self._targets(
             patterns, pattern_of, centres, radius, half_window, edge, g_vectors
         )
-        if near is None or not self.takes_near:
-            return self._prediction(self.network(patterns, targets), targets, usable)
-        return self._prediction(self.network(patterns, targets, near), targets, usable)
+        return self._prediction(self._read(patterns, targets, near), targets, usable)
 
     @property
     def takes_near(self) -> bool:
@@ -229,6 +227,7 @@ class DiskModel(Shareable):
         radius: float,
         half_window: float,
         g_vectors: ArrayLike | None = None,
+        near: NDArray[np.bool_] | None = None,
     ) -> DiskOptics:
         """Radius and edge that many disks of one instrument share.
 
@@ -237,7 +236,7 @@ class DiskModel(Shareable):
 
         Parameters
         ----------
-        patterns, pattern_of, centres, radius, half_window, g_vectors
+        patterns, pattern_of, centres, radius, half_window, g_vectors, near
             As in :meth:`locate`; some hundred bright disks are enough.
 
         Returns
@@ -248,7 +247,7 @@ class DiskModel(Shareable):
         patterns, targets, usable = self._targets(
             patterns, pattern_of, centres, radius, half_window, 0.0, g_vectors
         )
-        result = self.network(patterns, targets)
+        result = self._read(patterns, targets, near)
         found = self._prediction(result, targets, usable)
         sigma = np.maximum(found.sigma_y, found.sigma_x)
         with np.errstate(invalid="ignore"):
@@ -272,6 +271,16 @@ class DiskModel(Shareable):
     def to_keras(self) -> Any:
         """The networks as one ``keras.Model``, on scaled features."""
         return self.network.to_keras()
+
+    def _read(
+        self,
+        patterns: NDArray[np.float32],
+        targets: Targets,
+        near: NDArray[np.bool_] | None,
+    ) -> ChainResult:
+        if near is None or not self.takes_near:
+            return self.network(patterns, targets)
+        return self.network(patterns, targets, near)
 
     def _check_radius(self, radii: Float) -> None:
         low, high = self.radius_range

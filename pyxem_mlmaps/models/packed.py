@@ -12,6 +12,7 @@ import json
 import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -63,6 +64,16 @@ def digest(model: OrientationModel | DiskModel) -> str:
 
     What the owner states of the model (author, licence, …) is not in it.
     """
+    known = _digests.get(model)
+    if known is None:
+        known = _digests[model] = _digest(model)
+    return known
+
+
+_digests: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def _digest(model: Any) -> str:
     card, arrays = _contents(model.with_card(**NOT_STATED))
     total = hashlib.sha256(card)
     for name in sorted(arrays):

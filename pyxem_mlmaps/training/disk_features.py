@@ -12,13 +12,19 @@ import math
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from pyxem_mlmaps._compiled import inner_kernel
-from pyxem_mlmaps.training.disk_pixels import FAST, bilinear, binned_box, frame, pixel_noise
+from pyxem_mlmaps.training.disk_circles import (
+    ANGLES,
+    COSINES,
+    MOST,
+    SINES,
+    add_circle,
+    frame,
+)
+from pyxem_mlmaps.training.disk_pixels import FAST, binned_box, pixel_noise
 
 __all__ = [
-    "ANGLES",
     "COARSE_INPUTS",
     "COARSE_REACH",
     "FINE_HALF",
@@ -26,7 +32,6 @@ __all__ = [
     "STRIP_INPUTS",
     "coarse_features",
     "coarse_picture",
-    "directions",
     "first_strip",
     "last_strip",
     "strip_features",
@@ -37,8 +42,6 @@ GRID = 24
 COARSE_REACH = 1.75
 """Half width of the coarse picture in disk radii."""
 COARSE_INPUTS = 2 * GRID * GRID + 2
-ANGLES = 32
-"""Segments round the edge."""
 NEAR = 17
 """Distances at which the edge itself is sampled, evenly over ± the half width."""
 FAR_IN = 4
@@ -51,29 +54,9 @@ FIRST_HALF = 0.32
 """Half width of the first strip in radii."""
 FINE_HALF = 4.0
 """Half width in px of the strip of the last pass, for radii of 8 px and more."""
-
-
-def _sines() -> NDArray[np.float64]:
-    """(MOST, ANGLES * MOST, 2): sine and cosine of the rays for 1 to MOST rays in a segment."""
-    table = np.zeros((MOST, ANGLES * MOST, 2))
-    for n in range(1, MOST + 1):
-        angle = (np.arange(ANGLES * n) + 0.5) * 2 * np.pi / (ANGLES * n)
-        table[n - 1, : ANGLES * n] = np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    return table
-
-
-MOST = 12
-"""Rays along the arc of a segment at most."""
-SINES = _sines().astype(np.float32)
 SMOOTH = np.exp(-0.5 * np.arange(-2, 3) ** 2 / 1.44)
 SMOOTH /= SMOOTH.sum()
 """Weights of the segments beside one for the level just inside its edge."""
-
-
-def directions() -> NDArray[np.float64]:
-    """(ANGLES, 3): what a shift (y, x) and a growth of the radius do to the edge's distance."""
-    angle = (np.arange(ANGLES) + 0.5) * 2 * np.pi / ANGLES
-    return np.stack([np.sin(angle), np.cos(angle), np.ones(ANGLES)], axis=1)
 
 
 @inner_kernel(error_model="numpy")
@@ -117,7 +100,7 @@ def last_strip(
 @numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def _squeeze(value):  # pragma: no cover - compiled
     """Linear round 0, at most ± 6: one bright pixel does not swamp the network."""
-    return value / (1.0 + abs(value) * (1.0 / 6.0))
+    return value / (np.float32(1.0) + abs(value) * np.float32(1.0 / 6.0))
 
 
 @inner_kernel(error_model="numpy", fastmath=FAST)
@@ -128,46 +111,68 @@ def coarse_features(image, y, x, radius, y0, y1, x0, x1, out):  # pragma: no cov
     and columns x0..x1, the noise and the radius. Returns whether every pixel was finite.
     """
     cell = 2 * COARSE_REACH * radius / GRID
-    n = max(1, int(math.ceil(cell)))
-    pixels, corner, width, place, limits = frame(image, y, x, y0, y1, x0, x1)
+    n = max(1, int(math.ceil(cell)))  # samples of a cell along each axis
+    width = image.shape[1]
+    pixels = image.reshape(image.size)
+    first, last = GRID * n, 0  # samples of a line that lie within the box
+    columns = np.empty(GRID * n, dtype=np.int32)
+    right = np.zeros(GRID * n, dtype=np.float32)  # bilinear weight of the next column
+    seen = np.zeros(GRID, dtype=np.int32)
+    for q in range(GRID * n):
+        px = x + ((q + 0.5) / n - GRID / 2) * cell
+        if px >= x0 - 0.5 and px <= x1 + 0.5:
+            first, last = min(first, q), q + 1
+            seen[q // n] += 1
+            if n == 1:
+                px = min(max(px, x0), x1 - 1e-3)
+                right[q] = px - int(px)
+            else:
+                px = min(max(px + 0.5, x0), x1)
+            columns[q] = int(px)
     total = 0.0
     count = 0
+    line = np.empty(GRID * n, dtype=np.float32)
     for i in range(GRID):
+        line[:] = 0
+        rows = 0
+        for a in range(n):
+            py = y + (i - GRID / 2 + (a + 0.5) / n) * cell
+            if py < y0 - 0.5 or py > y1 + 0.5:
+                continue
+            rows += 1
+            if n > 1:
+                start = np.uintp(int(min(max(py + 0.5, y0), y1)) * width)
+                for q in range(first, last):
+                    line[q] += pixels[start + np.uintp(columns[q])]
+                continue
+            py = min(max(py, y0), y1 - 1e-3)
+            start = np.uintp(int(py) * width)
+            down = np.float32(py - int(py))
+            for q in range(first, last):
+                at = start + np.uintp(columns[q])
+                below = at + np.uintp(width)
+                upper = pixels[at] + right[q] * (pixels[at + np.uintp(1)] - pixels[at])
+                lower = pixels[below] + right[q] * (pixels[below + np.uintp(1)] - pixels[below])
+                line[q] = upper + down * (lower - upper)
         for j in range(GRID):
-            summed = 0.0
-            inside = 0
-            for a in range(n):
-                py = y + (i - GRID / 2 + (a + 0.5) / n) * cell
-                for b in range(n):
-                    px = x + (j - GRID / 2 + (b + 0.5) / n) * cell
-                    if py < y0 - 0.5 or py > y1 + 0.5 or px < x0 - 0.5 or px > x1 + 0.5:
-                        continue
-                    if n > 1:
-                        row = min(max(int(py + 0.5), y0), y1)
-                        column = min(max(int(px + 0.5), x0), x1)
-                        summed += image[row, column]
-                    else:
-                        dy, dx = np.float32(py - y), np.float32(px - x)
-                        summed += bilinear(
-                            pixels, corner, width, place[0] + dy, place[1] + dx, limits
-                        )
-                    inside += 1
+            inside = rows * seen[j]
+            value = np.float32(0)
             if 2 * inside > n * n:
-                out[i * GRID + j] = summed / inside
-                out[GRID * GRID + i * GRID + j] = 1.0
-                total += summed / inside
+                for q in range(j * n, (j + 1) * n):
+                    value += line[q]
+                value /= np.float32(inside)
+                total += value
                 count += 1
-            else:
-                out[i * GRID + j] = 0.0
-                out[GRID * GRID + i * GRID + j] = 0.0
+            out[i * GRID + j] = value
+            out[GRID * GRID + i * GRID + j] = 1.0 if 2 * inside > n * n else 0.0
     if not math.isfinite(total):
         return False
     level = total / max(count, 1)
     noise = pixel_noise(image, y, x, 0.0, COARSE_REACH * radius, y0, y1, x0, x1)
     scale = max(abs(level), 0.02 * noise, 1e-30)
+    per_scale = np.float32(1 / scale)
     for k in range(GRID * GRID):
-        if out[GRID * GRID + k] > 0:
-            out[k] = _squeeze(out[k] / scale)
+        out[k] = _squeeze(out[k] * per_scale)
     out[2 * GRID * GRID] = math.log(min(noise / scale, 50.0) + 1e-4)
     out[2 * GRID * GRID + 1] = math.log(radius / 15.0)
     return True
@@ -191,20 +196,28 @@ def strip_features(
     ``rough`` is ``image`` binned by ``factor``; disk and surroundings are read from it.
     Returns the disk's mean level per pixel.
     """
+    inside = pixel_noise(image, y, x, 0.0, 0.8 * radius, y0, y1, x0, x1)
+    outside = pixel_noise(image, y, x, 1.15 * radius, 1.6 * radius + 2.0, y0, y1, x0, x1)
     arc = 2 * math.pi * radius / ANGLES
     n_arc = min(max(1, int(math.ceil(arc))), MOST)
     n_far = min(max(1, int(math.ceil(arc / factor))), 4)
-    raw = np.zeros((ANGLES, RADIAL))
+    raw = np.zeros((RADIAL, ANGLES), dtype=np.float32)
     n_near = max(1, int(math.ceil(half / 8.0)))
-    step = 2.0 * half / ((NEAR - 1) * n_near)
     core = max(0.15 * radius, radius - half - 0.7 * radius)
     ring = (radius - half - core) / FAR_IN
     rim = 0.35 * radius / FAR_OUT
-    reach = radius + half + FAR_OUT * rim + 2.0 * factor
-    within = y - reach > y0 and y + reach < y1 and x - reach > x0 and x + reach < x1
     n_in = min(max(1, int(math.ceil(ring / factor))), 4)
     n_out = min(max(1, int(math.ceil(rim / factor))), 4)
-    _edge_means(image, y, x, radius, half, n_arc, n_near, step, within, y0, y1, x0, x1, raw, out)
+    at = np.empty(MOST * ANGLES, dtype=np.int32)
+    part = np.empty((2, MOST * ANGLES), dtype=np.float32)
+    values = np.empty((4, MOST * ANGLES), dtype=np.float32)
+    pixels, corner, width, place, limits = frame(image, y, x, y0, y1, x0, x1)
+    for m in range(NEAR * n_near):
+        r = np.float32(_near_radius(m, n_near, radius, half))
+        add_circle(
+            pixels, corner, width, place, limits, r, n_arc, at, part, values, raw[m // n_near]
+        )
+    raw[:NEAR] *= np.float32(1.0 / (n_arc * n_near))
     low_y, high_y = binned_box(y0, y1, rough.shape[0], factor)
     low_x, high_x = binned_box(x0, x1, rough.shape[1], factor)
     middle = 0.5 * (factor - 1)
@@ -218,98 +231,93 @@ def strip_features(
             low, deep, n_deep = radius + half + rim * (m - FAR_IN), rim, n_out
         for b in range(n_deep):
             r = np.float32((low + deep * (b + 0.5) / n_deep) / factor)
-            for k in range(ANGLES):
-                value = np.float32(0.0)
-                for a in range(n_far):
-                    value += bilinear(
-                        pixels, corner, width,
-                        place[0] + r * SINES[n_far - 1, k * n_far + a, 0],
-                        place[1] + r * SINES[n_far - 1, k * n_far + a, 1], limits,
-                    )  # fmt: skip
-                raw[k, NEAR + m] += value / (n_far * n_deep)
-    inside = pixel_noise(image, y, x, 0.0, 0.8 * radius, y0, y1, x0, x1)
-    outside = pixel_noise(image, y, x, 1.15 * radius, 1.6 * radius + 2.0, y0, y1, x0, x1)
+            add_circle(
+                pixels, corner, width, place, limits, r, n_far, at, part, values, raw[NEAR + m]
+            )
+        raw[NEAR + m] *= np.float32(1.0 / (n_far * n_deep))
+    reach = radius + half + 0.01
+    within = y - reach > y0 and y + reach < y1 and x - reach > x0 and x + reach < x1
+    out[:, SHARE] = 1.0
+    if not within:
+        _share_seen(y, x, radius, half, n_arc, n_near, y0, y1, x0, x1, out)
     level = _scaled(raw, inside, outside, radius, half, edge, out)
     known = math.isfinite(g_y) and math.isfinite(g_x)
     length = math.sqrt(g_y * g_y + g_x * g_x) if known else 0.0
     for k in range(ANGLES):
         along = 0.0
         if length > 0.5 * radius:
-            along = (g_y * SINES[0, k, 0] + g_x * SINES[0, k, 1]) / length
+            along = (g_y * SINES[0, k] + g_x * COSINES[0, k]) / length
         out[k, 2 * RADIAL + 8] = 1.0 if known else 0.0
         out[k, 2 * RADIAL + 9] = along
         out[k, 2 * RADIAL + 10] = math.log((length + radius) / (4 * radius)) if known else 0.0
     return level
 
 
+@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _near_radius(m, n_near, radius, half):  # pragma: no cover - compiled
+    """px of sample m of the NEAR * n_near over the strip."""
+    step = 2.0 * half / ((NEAR - 1) * n_near)
+    return radius - half + step * (m - 0.5 * (n_near - 1))
+
+
 @inner_kernel(error_model="numpy", fastmath=FAST)
-def _edge_means(
-    image, y, x, radius, half, n_arc, n_near, step, within, y0, y1, x0, x1, raw, out
+def _share_seen(
+    y, x, radius, half, n_arc, n_near, y0, y1, x0, x1, out
 ):  # pragma: no cover - compiled
-    """Means along the arc of each segment at NEAR distances, and the share on the detector."""
-    pixels, corner, width, place, limits = frame(image, y, x, y0, y1, x0, x1)
-    total = NEAR * n_near
-    values = np.empty(total, dtype=np.float32)
-    first = np.float32(radius - half - 0.5 * step * (n_near - 1))
-    step = np.float32(step)
-    for k in range(ANGLES):
-        seen = 0
-        values[:] = 0
+    """The share of each segment's samples near the edge that lie within the box."""
+    seen = np.zeros(ANGLES, dtype=np.float32)
+    up, down = np.float32(y0 - y), np.float32(y1 - y)
+    left, right = np.float32(x0 - x), np.float32(x1 - x)
+    for m in range(NEAR * n_near):
+        r = np.float32(_near_radius(m, n_near, radius, half))
         for a in range(n_arc):
-            sy = SINES[n_arc - 1, k * n_arc + a, 0]
-            sx = SINES[n_arc - 1, k * n_arc + a, 1]
-            for m in range(total):
-                r = first + step * np.float32(m)
-                values[m] += bilinear(
-                    pixels, corner, width, place[0] + r * sy, place[1] + r * sx, limits
-                )
-            if not within:
-                for m in range(total):
-                    r = first + step * np.float32(m)
-                    py = y + r * sy
-                    px = x + r * sx
-                    seen += py >= y0 and py <= y1 and px >= x0 and px <= x1
-        out[k, SHARE] = 1.0 if within else seen / (n_arc * total)
-        for m in range(NEAR):
-            for b in range(n_near):
-                raw[k, m] += values[m * n_near + b]
-            raw[k, m] /= n_arc * n_near
+            for k in range(ANGLES):
+                py = r * SINES[n_arc - 1, a * ANGLES + k]
+                px = r * COSINES[n_arc - 1, a * ANGLES + k]
+                within = (py >= up) & (py <= down) & (px >= left) & (px <= right)
+                seen[k] += np.float32(1) if within else np.float32(0)
+    for k in range(ANGLES):
+        out[k, SHARE] = seen[k] / np.float32(n_arc * NEAR * n_near)
 
 
 @inner_kernel(error_model="numpy", fastmath=FAST)
 def _scaled(raw, inside, outside, radius, half, edge, out):  # pragma: no cover - compiled
     """Write what the strip holds in units of the disk's level, which is returned."""
-    level = 0.0
+    near = np.zeros(ANGLES)  # just inside the edge, but not what the edge may have reached
     for k in range(ANGLES):
-        for m in range(FAR_IN):
-            level += raw[k, NEAR + m]
-        for m in range(NEAR // 2):
-            level += raw[k, m]
+        for m in range(NEAR // 2 - 1):
+            near[k] += raw[m, k]
+        near[k] += raw[NEAR, k]
+    level = near.sum()
+    for k in range(ANGLES):
+        level += raw[NEAR // 2 - 1, k]
+        for m in range(NEAR + 1, NEAR + FAR_IN):
+            level += raw[m, k]
     level /= ANGLES * (FAR_IN + NEAR // 2)
     scale = max(level, 0.02 * inside, 1e-30)
-    per_level = 1 / scale
-    near = np.empty(ANGLES)
-    for k in range(ANGLES):
-        near[k] = raw[k, NEAR]
-        for m in range(NEAR // 2 - 1):
-            near[k] += raw[k, m]
-        near[k] /= NEAR // 2
+    per_level = np.float32(1 / scale)
     log_in = math.log(min(inside / scale, 50.0) + 1e-4)
     log_out = math.log(min(outside / scale, 50.0) + 1e-4)
     log_radius = math.log(radius / 15.0)
     log_half = math.log(half / radius)
+    per_floor = np.empty(ANGLES, dtype=np.float32)
     for k in range(ANGLES):
         local = 0.0
         for d in range(-2, 3):
             local += SMOOTH[d + 2] * near[(k + d) % ANGLES]
-        local = max(local, 0.0) / scale
-        floor = local + 0.03
-        per_floor = 1 / floor
-        for m in range(RADIAL):
-            value = raw[k, m] * per_level
-            out[k, m] = _squeeze(value)
-            out[k, RADIAL + m] = _squeeze(value * per_floor)
+        floor = max(local, 0.0) / (NEAR // 2 * scale) + 0.03
+        per_floor[k] = 1 / floor
         out[k, 2 * RADIAL] = math.log(min(floor, 50.0))
+    row = np.empty((2, ANGLES), dtype=np.float32)
+    for m in range(RADIAL):
+        for k in range(ANGLES):
+            value = raw[m, k] * per_level
+            row[0, k] = _squeeze(value)
+            row[1, k] = _squeeze(value * per_floor[k])
+        for k in range(ANGLES):
+            out[k, m] = row[0, k]
+            out[k, RADIAL + m] = row[1, k]
+    for k in range(ANGLES):
         out[k, 2 * RADIAL + 2] = log_in
         out[k, 2 * RADIAL + 3] = log_out
         out[k, 2 * RADIAL + 4] = log_radius

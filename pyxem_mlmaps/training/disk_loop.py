@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxem_mlmaps.training.disk_features import ANGLES, COARSE_REACH, directions
+from pyxem_mlmaps.training.disk_circles import ANGLES, directions
+from pyxem_mlmaps.training.disk_features import COARSE_REACH
 from pyxem_mlmaps.training.disk_network import (
     CoarseNetwork,
     StripNetwork,

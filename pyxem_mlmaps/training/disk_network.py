@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import sgemm
 
 from pyxem_mlmaps.training._tensorflow import start_tensorflow
-from pyxem_mlmaps.training.disk_features import ANGLES, COARSE_INPUTS, STRIP_INPUTS, directions
+from pyxem_mlmaps.training.disk_circles import ANGLES, directions
+from pyxem_mlmaps.training.disk_features import COARSE_INPUTS, STRIP_INPUTS
+from pyxem_mlmaps.training.disk_pixels import FAST
 
 __all__ = [
     "CoarseNetwork",
@@ -198,19 +200,16 @@ class StripNetwork:
         w, n = self.weights, len(strips)
         x = np.empty((ANGLES + 2, n, STRIP_INPUTS), dtype=np.float32)
         np.subtract(strips.transpose(1, 0, 2), self.mean, out=x[1:-1])
-        x, seen = _convolve(x, self._first, w[1], 2)
-        np.maximum(seen, 0, out=seen)
-        x, seen = _convolve(x, w[2], w[3], 2)
-        np.maximum(seen, 0, out=seen)
-        pooled = np.maximum(seen.mean(axis=0) @ w[4] + w[5], 0)
-        y, _ = _convolve(x, w[6], pooled @ w[7] + w[8], 0)
-        np.maximum(y, 0, out=y)
-        y = y.reshape(ANGLES * n, -1) @ w[9]
-        y += w[10]
-        np.maximum(y, 0, out=y)
-        edges = (y @ w[11] + w[12]).reshape(ANGLES, n, 2).transpose(1, 0, 2)
-        summary = np.concatenate([y.reshape(ANGLES, n, -1).mean(axis=0), pooled], axis=1)
-        return edges, summary @ w[13] + w[14]
+        x, seen = _convolve(x, self._first, 2)
+        _rectify(seen, np.tile(w[1], (n, 1)))
+        x, seen = _convolve(x, w[2], 2)
+        pooled = np.maximum(_rectify(seen, np.tile(w[3], (n, 1))) @ w[4] + w[5], 0)
+        y, _ = _convolve(x, w[6], 0)
+        _rectify(y, pooled @ w[7] + w[8])
+        y = (y.reshape(ANGLES * n, -1) @ w[9]).reshape(ANGLES, n, -1)
+        edges = np.empty((n, ANGLES, 2), dtype=np.float32)
+        mean = _edges(y, w[10], np.ascontiguousarray(w[11].T), w[12], edges)
+        return edges, np.concatenate([mean, pooled], axis=1) @ w[13] + w[14]
 
     @functools.cached_property
     def _first(self) -> Float:
@@ -222,7 +221,7 @@ def _unscaled(kernel: Float, scale: Float) -> Float:
     return (kernel / np.tile(scale, len(kernel) // len(scale))[:, None]).astype(np.float32)
 
 
-def _convolve(x: Float, kernel: Float, start: Float, margin: int) -> tuple[Float, Float]:
+def _convolve(x: Float, kernel: Float, margin: int) -> tuple[Float, Float]:
     """Circular convolution along the first axis, one product for each place of the kernel.
 
     Angles come first, so that a shift along them is a contiguous part of the same array.
@@ -233,8 +232,6 @@ def _convolve(x: Float, kernel: Float, start: Float, margin: int) -> tuple[Float
         (ANGLES + 2 h, n, channels); the h angles at each end are free, to close the circle.
     kernel
         ((2 h + 1) channels, channels_out).
-    start
-        (channels_out,) or (n, channels_out), what is added to.
     margin
         Angles that are left free at each end of the answer, for the next convolution.
 
@@ -249,14 +246,50 @@ def _convolve(x: Float, kernel: Float, start: Float, margin: int) -> tuple[Float
         x[:half], x[-half:] = x[-2 * half : -half], x[half : 2 * half]
     out = np.empty((ANGLES + 2 * margin, n, kernel.shape[1]), dtype=np.float32)
     middle = out[margin : margin + ANGLES]
-    middle[:] = start
     rows = x.reshape(-1, channels)
     for k in range(2 * half + 1):
         sgemm(
             1.0, kernel[k * channels : (k + 1) * channels].T, rows[k * n : (k + ANGLES) * n].T,
-            beta=1.0, c=middle.reshape(ANGLES * n, -1).T, overwrite_c=True,
+            beta=float(k > 0), c=middle.reshape(ANGLES * n, -1).T, overwrite_c=True,
         )  # fmt: skip
     return out, middle
+
+
+@numba.njit(nogil=True, cache=True)
+def _rectify(x, bias):  # pragma: no cover - compiled
+    """Add ``bias`` (n, channels) to x (ANGLES, n, channels) and cut off what is negative, in
+    place; returns the mean over the angles."""
+    mean = np.zeros(x.shape[1:], dtype=np.float32)
+    for k in range(ANGLES):
+        for m in range(x.shape[1]):
+            for c in range(x.shape[2]):
+                value = x[k, m, c] + bias[m, c]
+                value = value if value > 0 else np.float32(0)
+                x[k, m, c] = value
+                mean[m, c] += value
+    mean *= np.float32(1 / ANGLES)
+    return mean
+
+
+@numba.njit(nogil=True, cache=True, fastmath=FAST)
+def _edges(x, bias, kernel, last, edges):  # pragma: no cover - compiled
+    """Rectified x (ANGLES, n, channels) + ``bias``: its mean over the angles is returned, its
+    products with ``kernel`` (2, channels) + ``last`` (2,) fill ``edges`` (n, ANGLES, 2)."""
+    mean = np.zeros(x.shape[1:], dtype=np.float32)
+    for k in range(ANGLES):
+        for m in range(x.shape[1]):
+            place = np.float32(0)
+            weight = np.float32(0)
+            for c in range(x.shape[2]):
+                value = x[k, m, c] + bias[c]
+                value = value if value > 0 else np.float32(0)
+                mean[m, c] += value
+                place += value * kernel[0, c]
+                weight += value * kernel[1, c]
+            edges[m, k, 0] = place + last[0]
+            edges[m, k, 1] = weight + last[1]
+    mean *= np.float32(1 / ANGLES)
+    return mean
 
 
 def coarse_shapes() -> list[tuple[int, ...]]:

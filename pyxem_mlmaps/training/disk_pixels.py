@@ -1,4 +1,4 @@
-"""How the pixels of a disk are read: binned, interpolated, and how noisy they are. Kernels."""
+"""The pixels of a disk: binned, and how noisy they are. Kernels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import numpy as np
 
 from pyxem_mlmaps._compiled import inner_kernel
 
-__all__ = ["FAST", "bilinear", "bin_factor", "bin_patterns", "binned_box", "frame", "pixel_noise"]
+__all__ = ["FAST", "bin_factor", "bin_patterns", "binned_box", "pixel_noise"]
 
 FAST = {"contract", "arcp", "nsz", "reassoc"}
 """What the compiler may do to sums; not-a-number keeps its meaning."""
 BINNED_RADIUS = 12.0
 """Pixels that a disk's radius is binned to, at least."""
-SPAN = 256
-"""Pixels from a disk's centre that are read at most."""
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -55,37 +53,6 @@ def binned_box(first, last, size, factor):  # pragma: no cover - compiled
     """First and last binned pixel wholly within the pixels first..last, of ``size`` binned ones."""
     low = min((first + factor - 1) // factor, size - 2)
     return low, max((last + 1) // factor - 1, low + 1)
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def frame(image, y, x, y0, y1, x0, x1):  # pragma: no cover - compiled
-    """What :func:`bilinear` needs to read ``image`` round (y, x): it counts in single precision
-    from a corner near by, since a position far out on a detector would lose its last digits."""
-    corner_y = int(y) - SPAN
-    corner_x = int(x) - SPAN
-    limits = (
-        np.float32(y0 - corner_y), np.float32(y1 - corner_y - 1e-3),
-        np.float32(x0 - corner_x), np.float32(x1 - corner_x - 1e-3),
-    )  # fmt: skip
-    width = image.shape[1]
-    place = np.float32(y - corner_y), np.float32(x - corner_x)
-    return image.reshape(image.size), corner_y * width + corner_x, width, place, limits
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def bilinear(pixels, corner, width, y, x, limits):  # pragma: no cover - compiled
-    """Value at (y, x) of a :func:`frame`, clamped to its limits."""
-    y = min(max(y, limits[0]), limits[1])
-    x = min(max(x, limits[2]), limits[3])
-    whole_y = np.int32(y)
-    whole_x = np.int32(x)
-    a = y - np.float32(whole_y)
-    b = x - np.float32(whole_x)
-    at = np.uintp(corner + whole_y * width + whole_x)  # unsigned: it needs no check
-    below = at + np.uintp(width)
-    upper = pixels[at] + b * (pixels[at + np.uintp(1)] - pixels[at])
-    lower = pixels[below] + b * (pixels[below + np.uintp(1)] - pixels[below])
-    return upper + a * (lower - upper)
 
 
 @inner_kernel(error_model="numpy", fastmath=FAST)

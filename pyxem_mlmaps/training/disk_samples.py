@@ -9,10 +9,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxem_mlmaps.training.disk_circles import ANGLES
 from pyxem_mlmaps.training.disk_conditions import WIDEST_EDGE, DiskConditions
 from pyxem_mlmaps.training.disk_contrast import ContrastBank
 from pyxem_mlmaps.training.disk_features import (
-    ANGLES,
     COARSE_INPUTS,
     STRIP_INPUTS,
     coarse_picture,

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
+from pyxem_mlmaps.training.disk_circles import ANGLES, directions
 from pyxem_mlmaps.training.disk_features import (
-    ANGLES,
     COARSE_INPUTS,
     NEAR,
     RADIAL,
     STRIP_INPUTS,
     coarse_features,
     coarse_picture,
-    directions,
     first_strip,
     last_strip,
     strip_features,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pyxem_mlmaps.training.disk_features import ANGLES, COARSE_INPUTS, STRIP_INPUTS, directions
+from pyxem_mlmaps.training.disk_circles import ANGLES, directions
+from pyxem_mlmaps.training.disk_features import COARSE_INPUTS, STRIP_INPUTS
 from pyxem_mlmaps.training.disk_network import (
     CoarseNetwork,
     StripNetwork,
