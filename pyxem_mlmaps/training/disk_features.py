@@ -29,6 +29,8 @@ __all__ = [
     "COARSE_REACH",
     "FINE_HALF",
     "NEAR",
+    "PICTURE",
+    "SEEN",
     "STRIP_INPUTS",
     "coarse_features",
     "coarse_picture",
@@ -41,6 +43,8 @@ GRID = 24
 """Cells of the coarse picture on each axis."""
 COARSE_REACH = 1.75
 """Half width of the coarse picture in disk radii."""
+PICTURE, SEEN = slice(0, GRID * GRID), slice(GRID * GRID, 2 * GRID * GRID)
+"""Which inputs of the coarse network are cells, and which tell whether a cell was seen."""
 COARSE_INPUTS = 2 * GRID * GRID + 2
 NEAR = 17
 """Distances at which the edge itself is sampled, evenly over ± the half width."""

@@ -21,7 +21,7 @@ from scipy.linalg.blas import sgemm
 
 from pyxem_mlmaps.training._tensorflow import start_tensorflow
 from pyxem_mlmaps.training.disk_circles import ANGLES, directions
-from pyxem_mlmaps.training.disk_features import COARSE_INPUTS, STRIP_INPUTS
+from pyxem_mlmaps.training.disk_features import COARSE_INPUTS, PICTURE, SEEN, STRIP_INPUTS
 from pyxem_mlmaps.training.disk_pixels import FAST
 
 __all__ = [
@@ -159,18 +159,25 @@ class CoarseNetwork:
 
     def __call__(self, features: NDArray[np.float32]) -> Float:
         """(n, 4) for features (n, COARSE_INPUTS)."""
-        x = features - self.mean
-        weights = (self._first, *self.weights[1:])
-        for index in range(0, len(weights), 2):
-            x = x @ weights[index]
-            x += weights[index + 1]
-            if index + 2 < len(weights):
-                np.maximum(x, 0, out=x)
+        first, start = self._first
+        if (features[:, SEEN] == 1).all():  # as nearly always: half of the inputs are ones
+            x = features[:, PICTURE] @ first[PICTURE]
+            x += features[:, SEEN.stop :] @ first[SEEN.stop :]
+            x += start + first[SEEN].sum(axis=0)
+        else:
+            x = features @ first
+            x += start
+        for index in range(2, len(self.weights), 2):
+            np.maximum(x, 0, out=x)
+            x = x @ self.weights[index]
+            x += self.weights[index + 1]
         return x
 
     @functools.cached_property
-    def _first(self) -> Float:
-        return _unscaled(self.weights[0], self.scale)
+    def _first(self) -> tuple[Float, Float]:
+        """Kernel and bias of the first layer for features as they are."""
+        kernel = _unscaled(self.weights[0], self.scale)
+        return kernel, self.weights[1] - self.mean @ kernel
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyxem_mlmaps.training.disk_circles import ANGLES, directions
-from pyxem_mlmaps.training.disk_features import COARSE_INPUTS, STRIP_INPUTS
+from pyxem_mlmaps.training.disk_features import COARSE_INPUTS, SEEN, STRIP_INPUTS
 from pyxem_mlmaps.training.disk_network import (
     CoarseNetwork,
     StripNetwork,
@@ -70,8 +70,11 @@ class TestForward:
         mean = rng.normal(size=COARSE_INPUTS).astype(np.float32)
         scale = rng.uniform(0.5, 2, COARSE_INPUTS).astype(np.float32)
         network = CoarseNetwork(get_weights(model), mean, scale)
-        expected = model.predict((x - mean) / scale, verbose=0)
-        np.testing.assert_allclose(network(x), expected, atol=1e-4)
+        for wholly_seen in (False, True):
+            if wholly_seen:
+                x[:, SEEN] = 1
+            expected = model.predict((x - mean) / scale, verbose=0)
+            np.testing.assert_allclose(network(x), expected, atol=1e-4)
 
     @pytest.mark.parametrize("seed", [0, 3])
     def test_strip_equals_keras(self, seed):
