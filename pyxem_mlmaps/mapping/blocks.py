@@ -127,29 +127,34 @@ def map_blocks(
     import dask.array as da
 
     data = whole_patterns(signal)
-    scan = data.shape[:-2]
-    n = data.ndim
-    options = {
-        "dtype": np.float64,
-        "drop_axis": [n - 2, n - 1],
-        "new_axis": list(range(n - 2, n - 2 + len(size))),
-        "chunks": (*data.chunks[:-2], *((length,) for length in size)),
-        "meta": np.empty((0,) * (n - 2 + len(size))),
-    }
+    scan = tuple(range(data.ndim - 2))
+    pattern = (data.ndim - 2, data.ndim - 1)
+    answer = tuple(range(data.ndim, data.ndim + len(size)))
     # a node of the graph: it travels to each worker once, not with every task
     shared = dask.delayed(_Shared(function), traverse=False)
-    if descan is None:
-        return da.map_blocks(_call, data, function=shared, **options)
+    arrays: list[Any] = [data, scan + pattern]
+    shifts = None
     if isinstance(descan, str):
         if descan != "direct_beam":
             raise ValueError(f"descan={descan!r}: an array, 'direct_beam' or None is allowed.")
-        empty = np.empty((0, 2), dtype=np.int64)
-        return da.map_blocks(_call, data, function=shared, shifts=empty, **options)
-    shifts = checked_shifts(descan, scan)
-    if whole_pixels:
-        shifts = np.round(shifts).astype(np.int64)
-    moved = da.from_array(shifts[..., None, :], chunks=(*data.chunks[:-2], (1,), (2,)))
-    return da.map_blocks(_call_moved, data, moved, function=shared, **options)
+        shifts = np.empty((0, 2), dtype=np.int64)
+    elif descan is not None:
+        moved = checked_shifts(descan, data.shape[:-2])
+        if whole_pixels:
+            moved = np.round(moved).astype(np.int64)
+        moved = da.from_array(moved, chunks=(*data.chunks[:-2], (2,)))
+        arrays += [moved, (*scan, answer[-1] + 1)]
+    # not da.map_blocks: where axes are dropped it copies every block
+    return da.blockwise(
+        _call,
+        scan + answer,
+        *arrays,
+        function=shared,
+        shifts=shifts,
+        new_axes=dict(zip(answer, size, strict=True)),
+        dtype=np.float64,
+        meta=np.empty((0,) * (len(scan) + len(size))),
+    )
 
 
 class _Shared(NamedTuple):
@@ -158,12 +163,21 @@ class _Shared(NamedTuple):
     function: Callable[..., NDArray]
 
 
-def _call(block: NDArray, *, function: _Shared, shifts: NDArray | None = None) -> NDArray:
+def _call(
+    block: Any, moved: Any = None, *, function: _Shared, shifts: NDArray | None = None
+) -> NDArray:
+    """``function`` of a block and of the shifts of its patterns, if there are any."""
+    if moved is not None:
+        shifts = _alone(moved).reshape(-1, 2)
+    block = _alone(block)
     return function.function(block) if shifts is None else function.function(block, shifts=shifts)
 
 
-def _call_moved(block: NDArray, shifts: NDArray, *, function: _Shared) -> NDArray:
-    return function.function(block, shifts=shifts.reshape(-1, 2))
+def _alone(blocks: Any) -> NDArray:
+    """The one block along each axis that is not of the scan, out of dask's lists."""
+    while isinstance(blocks, list):
+        (blocks,) = blocks
+    return blocks
 
 
 def whole_patterns(signal: Any) -> Any:
