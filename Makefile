@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-core test-oldest docs bench clean
+.PHONY: help install demo test test-core test-oldest docs bench clean clean-kernels
 
 help:
 	@echo "make demo    map a bent foil and the strain of a transistor; figures in demo-output/"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-core   the tests without py4DSTEM, newest NumPy"
 	@echo "make test-oldest the same with the oldest versions that are allowed"
 	@echo "make install the set-up alone"
+	@echo "make clean-kernels  forget what Numba compiled, after a change of kernels that others call"
 	@echo "make docs    the documentation, in docs/_build/html; BARE=1 leaves out running the notebooks"
 	@echo "make bench   the measured figures of benchmarks/README.md, long"
 
@@ -55,5 +56,8 @@ bench: install
 	$(BIN)/python -m pip install --quiet --editable ".[py4dstem,benchmarks]"
 	$(BIN)/python benchmarks/run.py
 
-clean:
+clean-kernels:
+	find pyxem_mlmaps tests benchmarks -name '*.nb[ic]' -delete
+
+clean: clean-kernels
 	rm -rf $(VENV) .venv-core .venv-oldest demo-output

@@ -5,6 +5,9 @@ compiled. A function that several kernels call exists several times, alone and o
 of its callers, and which of them runs depends on what else the process has compiled or read from
 Numba's cache: two processes differed by 1e-7 of a disk's position. A function that is always
 inlined exists in its callers alone.
+
+Numba's cache notices a change of the file that a kernel stands in, not of those that it takes
+others from: ``make clean-kernels`` after such a change.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxem_mlmaps._progress import compute
+from pyxem_mlmaps._views import as_dask
 from pyxem_mlmaps.interop._py4dstem import require_py4dstem
 from pyxem_mlmaps.interop.calibration import CubeCalibration
 
@@ -79,7 +80,6 @@ def from_datacube(
 
 def as_signal(data: Any, calibration: CubeCalibration, lazy: bool | None, title: str) -> Any:
     """The signal of (scan y, scan x, ky, kx) data of any kind."""
-    import dask.array as da
     from pyxem.signals import ElectronDiffraction2D, LazyElectronDiffraction2D
 
     if len(data.shape) != 4:
@@ -100,7 +100,7 @@ def as_signal(data: Any, calibration: CubeCalibration, lazy: bool | None, title:
         lazy = not in_memory
     if lazy:
         if not hasattr(data, "dask"):
-            data = da.from_array(data, chunks=("auto", "auto", -1, -1), name=False)
+            data = as_dask(data, ("auto", "auto", -1, -1))
         signal = LazyElectronDiffraction2D(data)
     else:
         signal = ElectronDiffraction2D(np.asarray(data))
@@ -197,7 +197,7 @@ def _in_memory(
         if path.exists():
             raise FileExistsError(f"out={str(out)!r} exists already: delete it or give another.")
         file = np.lib.format.open_memmap(path, mode="w+", dtype=data.dtype, shape=data.shape)
-        blocks = data if hasattr(data, "dask") else da.from_array(data, name=False)
+        blocks = data if hasattr(data, "dask") else as_dask(data, "auto")
         writing = da.store(blocks, file, lock=False, compute=False)
         compute(writing, text="Writing", **bars)
         file.flush()

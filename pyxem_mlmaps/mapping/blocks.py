@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps._progress import compute
+from pyxem_mlmaps._views import as_dask
 
 __all__ = [
     "check_directions",
@@ -184,21 +184,9 @@ def whole_patterns(signal: Any) -> Any:
     """The signal's data as a dask array whose blocks hold whole patterns, as they are stored."""
     data = signal.data
     if not hasattr(data, "dask"):
-        data = _views(data)
+        rows = rows_of_block(data) if data.ndim > 2 else data.shape[0]
+        data = as_dask(data, (rows, *data.shape[1:]))
     return data.rechunk({data.ndim - 2: -1, data.ndim - 1: -1})
-
-
-def _views(data: NDArray) -> Any:
-    """Blocks of rows of an array in memory, which ``dask.array.from_array`` would copy first."""
-    import dask.array as da
-
-    name = f"patterns-{uuid.uuid4().hex}"
-    rows = rows_of_block(data) if data.ndim > 2 else data.shape[0]
-    chunks = da.core.normalize_chunks((rows, *data.shape[1:]), data.shape)
-    starts = range(0, data.shape[0], rows)
-    rest = (0,) * (data.ndim - 1)
-    graph = {(name, i, *rest): data[start : start + rows] for i, start in enumerate(starts)}
-    return da.Array(graph, name, chunks, dtype=data.dtype)
 
 
 def rows_of_block(data: NDArray) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxem_mlmaps._progress import compute
 from pyxem_mlmaps._version import __version__
+from pyxem_mlmaps._views import as_dask
 from pyxem_mlmaps.mapping.strain_reference import reference_basis
 from pyxem_mlmaps.mapping.strain_tensor import axis_transformation, strain_components
 from pyxem_mlmaps.mapping.strain_vectors import VectorTable, fit_block
@@ -172,7 +173,7 @@ def _fit_scan(vectors: Any, table: VectorTable, show_progressbar: Any, num_worke
         n_scan = 1
     if not hasattr(data, "dask"):
         rows = max(1, BLOCK_PATTERNS // max(int(np.prod(data.shape[1:n_scan])), 1))
-        data = da.from_array(data, chunks=(rows, *data.shape[1:]), name=False)
+        data = as_dask(data, (rows, *data.shape[1:]))
     inner = tuple(range(n_scan, data.ndim))
     data = data.rechunk(dict.fromkeys(inner, -1))
     fitted = da.map_blocks(

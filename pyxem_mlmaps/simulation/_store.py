@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pyxem_mlmaps._views import as_dask
 from pyxem_mlmaps.simulation.library import FORMAT, RockingLibrary
 from pyxem_mlmaps.specs import Beam
 
@@ -18,7 +19,6 @@ _AXES = ("tilt_x", "tilt_y", "thickness", "indices", "vectors", "base_rotation")
 def save_library(
     library: RockingLibrary, path: Path, overwrite: bool, show_progressbar: bool | None = None
 ) -> None:
-    import dask.array as da
     import zarr
 
     from pyxem_mlmaps._progress import compute
@@ -37,7 +37,7 @@ def save_library(
         value = getattr(library, name)
         if value is None:
             continue
-        array = value if hasattr(value, "dask") else da.from_array(value, chunks=(32, 32, -1, -1))
+        array = value if hasattr(value, "dask") else as_dask(value, (32, 32, -1, -1))
         chunks = tuple(c[0] for c in array.chunks)
         target = group.create_dataset(name, shape=array.shape, chunks=chunks, dtype="f4")
         stores.append(array.astype("f4").rechunk(chunks).store(target, compute=False, lock=False))
