@@ -34,7 +34,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # formulas without a network, as at many a microscope
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_executed", "_figures/*.md", "**.ipynb_checkpoints"]
@@ -60,6 +60,7 @@ myst_links_external_new_tab = False
 autosummary_generate = True
 autosummary_imported_members = True
 autodoc_typehints = "signature"
+python_maximum_signature_line_length = 80
 autodoc_member_order = "bysource"
 autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 numpydoc_show_class_members = False

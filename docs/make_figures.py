@@ -48,8 +48,9 @@ def main() -> None:
     _overlap_figure()
     library = _library(np.arange(65, 81, 2.5))
     _rocking_figure(library)
-    _orientation_cases(library)
+    model = _orientation_cases(library)
     _strain_cases()
+    _map_figures(library, model)
     (FOLDER / "stamp").write_text(stamp())
 
 
@@ -63,6 +64,21 @@ def up_to_date() -> bool:
     """Whether the figures that lie there are those of this file."""
     kept = FOLDER / "stamp"
     return kept.is_file() and kept.read_text() == stamp()
+
+
+# ---- maps ---------------------------------------------------------------------------------------
+
+
+def _map_figures(library: mlmaps.RockingLibrary, model: mlmaps.OrientationModel) -> None:
+    """What the two methods map: a bent foil, and a transistor."""
+    foil = mlmaps.data.bent_foil((36, 48), library=library, bend=0.15, electrons=1e6)
+    lattice = mlmaps.DiskLattice.from_signal(foil, model)
+    omap = foil.ml_orientation_map(model, lattice, lazy_output=False, background="local")
+    _keep(omap.plot(return_figure=True), "orientation-map")
+    device = mlmaps.data.finfet((24, 36))
+    reference = mlmaps.data.ground_truth(device).reference
+    strain = mlmaps.strain_map(device.ml_disk_positions(lazy_output=False), reference=reference)
+    _keep(strain.plot_strain(sigma=True, return_figure=True), "strain-map")
 
 
 # ---- planning -----------------------------------------------------------------------------------
@@ -119,8 +135,9 @@ def _rocking_figure(library: mlmaps.RockingLibrary) -> None:
     _keep(figure, "rocking")
 
 
-def _orientation_cases(library: mlmaps.RockingLibrary) -> None:
-    """What models say of scans that are as they were told, and of scans that are not."""
+def _orientation_cases(library: mlmaps.RockingLibrary) -> mlmaps.OrientationModel:
+    """What models say of scans that are as they were told, and of scans that are not. Returns the
+    first of them."""
     model = mlmaps.train_orientation_model(
         library, noise=mlmaps.NoiseModel(dose=(1e5, 1e6)), steps=384, batch_size=512
     )
@@ -158,6 +175,7 @@ def _orientation_cases(library: mlmaps.RockingLibrary) -> None:
     head = ("RMS error (m°)", "median σ (m°)", "errors within 1σ", "median misfit", "misfit > 1")
     _table("orientation", head, cases)
     _maps("orientation", cases, 1e3, "error of tilt x (m°)", "misfit", 5)
+    return model
 
 
 def _foil(library: mlmaps.RockingLibrary) -> Any:
