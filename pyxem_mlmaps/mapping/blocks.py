@@ -42,7 +42,7 @@ def check_signal(signal: Any) -> None:
         For complex data.
     ValueError
         For more than two navigation dimensions, for patterns whose axes are named the other way
-        round, and for pixels that are far from square.
+        round or not uniform, and for pixels that are far from square.
     """
     if np.issubdtype(signal.data.dtype, np.complexfloating):
         raise TypeError(
@@ -61,7 +61,13 @@ def check_signal(signal: Any) -> None:
             "the patterns are transposed: the axis of their columns is named 'ky', that of their "
             "rows 'kx'. s.transpose(signal_axes=('kx', 'ky')) turns them back."
         )
-    if str(x.units) == str(y.units) and x.is_uniform and y.is_uniform and x.scale and y.scale:
+    for axis in (x, y):
+        if not axis.is_uniform:
+            raise ValueError(
+                f"signal axis {axis.name!r} is not uniform: disks are looked for in pixels, and "
+                "each axis needs one scale and offset. Interpolate the patterns to a uniform axis."
+            )
+    if str(x.units) == str(y.units) and x.scale and y.scale:
         ratio = abs(x.scale / y.scale)
         if not 1 / SQUARE < ratio < SQUARE:
             raise ValueError(

@@ -54,7 +54,7 @@ def map_disk_positions(
 ) -> DiffractionVectors:
     """Measure the disks of every pattern; see ``Diffraction2D.ml_disk_positions``."""
     check_signal(signal)
-    _check_options(signal, absent, max_strain, min_presence, batch_size)
+    _check_options(absent, max_strain, min_presence, batch_size)
     model = _checked_model(model)
     given = given_optics(optics)
     sample = functools.cache(lambda: sample_patterns(signal, show_progressbar))
@@ -141,9 +141,7 @@ def _warn(n_bad: int, n_unreadable: int, n_found: int, n_point: int) -> None:
         )
 
 
-def _check_options(
-    signal: Any, absent: Any, max_strain: Any, min_presence: Any, batch_size: Any
-) -> None:
+def _check_options(absent: Any, max_strain: Any, min_presence: Any, batch_size: Any) -> None:
     if absent not in ("drop", "nan"):
         raise ValueError(f"absent={absent!r}: 'drop' or 'nan' is allowed.")
     check_numbers(
@@ -153,12 +151,6 @@ def _check_options(
     )
     if batch_size != int(batch_size):
         raise TypeError(f"batch_size={batch_size!r}: a whole number of disks is needed.")
-    for axis in signal.axes_manager.signal_axes:
-        if not axis.is_uniform:
-            raise ValueError(
-                f"signal axis {axis.name!r} is not uniform: disks are found in pixels, and each "
-                "axis needs one scale and offset. Interpolate the patterns to a uniform axis."
-            )
 
 
 def _checked_model(model: Any) -> Any:

@@ -113,6 +113,19 @@ class TestFlippedAxes:
         judge.tilts(s.ml_orientation_map(model, lattice, background="local"), foil)
 
 
+def test_axes_that_are_not_uniform_are_refused(foil, lattice, model):
+    """Their scale is asked for nowhere: they have none."""
+    s = foil.deepcopy()
+    s.axes_manager.signal_axes[1].convert_to_non_uniform_axis()
+    for call in (
+        s.ml_disk_positions,
+        lambda: s.ml_orientation_map(model, lattice),
+        lambda: mlmaps.map_polycrystal(s, data.gasb(), mlmaps.Beam(300, 1.1)),
+    ):
+        with pytest.raises(ValueError, match="'ky' is not uniform.*Interpolate"):
+            call()
+
+
 class TestTransposed:
     def test_scan_axes(self, foil, lattice, model):
         """x and y of the scan change places, the tilts do not."""
