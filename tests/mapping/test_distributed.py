@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ import pyxem_mlmaps as mlmaps
 from pyxem_mlmaps import data
 
 distributed = pytest.importorskip("distributed")
+cloudpickle = pytest.importorskip("cloudpickle")
+# workers cannot import this file where some package has put a "tests" of its own beside the others
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 QUIET = {"show_progressbar": False}
 
@@ -44,15 +47,11 @@ def grain_libraries():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two processes of one thread each, which can import the tests."""
-    root = str(Path(__file__).parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        with distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as made:
-            yield made
+    """Two processes of one thread each."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as made:
+        yield made
 
 
 @pytest.fixture
