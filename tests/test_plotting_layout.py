@@ -75,6 +75,7 @@ def test_maps_fit_the_width(width, shape):
     omap, strain = orientation_map(shape), strain_map(shape)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # a layout that collapses warns
+        warnings.filterwarnings("ignore", message=".* deprecated")  # matplotlib's own affair
         figures = [
             omap.plot(return_figure=True, figsize=width),
             omap.plot_tilt(return_figure=True, figsize=width),
