@@ -30,7 +30,7 @@ demo: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	$(MAKE) docs BARE=1
 
 # the core alone, with the newest NumPy and without py4DSTEM: what most users install
@@ -38,7 +38,7 @@ test-core:
 	test -x .venv-core/bin/python || $(PYTHON) -m venv .venv-core
 	.venv-core/bin/python -m pip install --quiet --upgrade pip
 	.venv-core/bin/python -m pip install --quiet --editable ".[tests]"
-	.venv-core/bin/python -m pytest -n 2 --dist loadfile
+	.venv-core/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # the oldest versions that pyproject.toml allows
 test-oldest:
@@ -46,7 +46,7 @@ test-oldest:
 	.venv-oldest/bin/python -m pip install --quiet uv
 	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python \
 		--resolution lowest-direct --editable ".[distributed,tests]"
-	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: install
 	test -n "$(BARE)" || $(BIN)/python docs/execute_notebooks.py

@@ -16,6 +16,25 @@ import pyxem_mlmaps as mlmaps
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
+LONGEST = (
+    "test_notebooks.py",
+    "test_demo.py",
+    "test_docs.py",
+    "test_plotting_grains.py",
+    "test_notebook_own_crystal.py",
+    "test_polycrystal.py",
+    "test_reproducible.py",
+    "test_train_disks.py",
+)
+"""Files that take about a minute or more, the longest first."""
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first: of two processes that take file by file none waits long for the other."""
+    rank = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quiet():
     """No progress bars in the log of the tests."""
