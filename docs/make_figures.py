@@ -71,11 +71,13 @@ def up_to_date() -> bool:
 
 def _map_figures(library: mlmaps.RockingLibrary, model: mlmaps.OrientationModel) -> None:
     """What the two methods map: a bent foil, and a transistor."""
-    foil = mlmaps.data.bent_foil((36, 48), library=library, bend=0.15, electrons=1e6)
+    foil = mlmaps.data.bent_foil((30, 40), library=library, bend=0.15, electrons=1e6)
+    foil.compute()
     lattice = mlmaps.DiskLattice.from_signal(foil, model)
     omap = foil.ml_orientation_map(model, lattice, lazy_output=False, background="local")
     _keep(omap.plot(return_figure=True), "orientation-map")
-    device = mlmaps.data.finfet((24, 36))
+    device = mlmaps.data.finfet((20, 30))
+    device.compute()  # lazy, it would be made anew each time that it is read
     reference = mlmaps.data.ground_truth(device).reference
     strain = mlmaps.strain_map(device.ml_disk_positions(lazy_output=False), reference=reference)
     _keep(strain.plot_strain(sigma=True, return_figure=True), "strain-map")
@@ -216,6 +218,8 @@ def _strain_cases() -> None:
     good = mlmaps.data.finfet(DEVICE)
     few = mlmaps.data.finfet(DEVICE, electrons_per_disk=1e3)
     turned = mlmaps.data.finfet(DEVICE, rotation=2.0, seed=4)
+    for scan in (good, few, turned):
+        scan.compute()  # lazy, it would be made anew each time that it is read
     truth = mlmaps.data.ground_truth(good)
     vectors = good.ml_disk_positions(lazy_output=False)
     record = vectors.metadata.MLDiskPositions.lattice.as_dictionary()
