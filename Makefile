@@ -30,8 +30,9 @@ demo: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-	$(MAKE) docs BARE=1
+	$(MAKE) docs BARE=1 & \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	wait $$! && exit $$tests
 
 # the core alone, with the newest NumPy and without py4DSTEM: what most users install
 test-core:
