@@ -30,9 +30,8 @@ demo: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MAKE) docs BARE=1 & \
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
-	wait $$! && exit $$tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(MAKE) docs BARE=1
 
 # the core alone, with the newest NumPy and without py4DSTEM: what most users install
 test-core:
