@@ -150,6 +150,7 @@ def test_positions_and_strain_leave_the_notebook(strain):
 # ---- polycrystal.ipynb --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_orientations_are_found(polycrystal):
     """The angle about the beam is the least certain part: 0.02 to 0.05° at 10^5 electrons."""
     assert polycrystal["rms"] < 0.1
@@ -158,11 +159,13 @@ def test_orientations_are_found(polycrystal):
     assert max(tilt_x, tilt_y) < 0.01 < in_plane < 0.1
 
 
+@pytest.mark.slow
 def test_subgrains_are_found(polycrystal):
     true, found = polycrystal["subgrains"]
     assert found >= true
 
 
+@pytest.mark.slow
 def test_crystal_map_leaves_the_notebook(polycrystal):
     assert polycrystal["same"]
     assert {"sigma_in_plane", "misfit", "precise", "grain_id"} <= set(polycrystal["reloaded"])
