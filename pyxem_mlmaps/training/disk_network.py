@@ -159,11 +159,11 @@ class CoarseNetwork:
 
     def __call__(self, features: NDArray[np.float32]) -> Float:
         """(n, 4) for features (n, COARSE_INPUTS)."""
-        first, start = self._first
+        first, start, start_seen = self._first
         if (features[:, SEEN] == 1).all():  # as nearly always: half of the inputs are ones
             x = features[:, PICTURE] @ first[PICTURE]
             x += features[:, SEEN.stop :] @ first[SEEN.stop :]
-            x += start + first[SEEN].sum(axis=0)
+            x += start_seen
         else:
             x = features @ first
             x += start
@@ -174,10 +174,12 @@ class CoarseNetwork:
         return x
 
     @functools.cached_property
-    def _first(self) -> tuple[Float, Float]:
-        """Kernel and bias of the first layer for features as they are."""
+    def _first(self) -> tuple[Float, Float, Float]:
+        """Kernel and bias of the first layer for features as they are; the bias with what the
+        kernel makes of cells that are all seen."""
         kernel = _unscaled(self.weights[0], self.scale)
-        return kernel, self.weights[1] - self.mean @ kernel
+        bias = self.weights[1] - self.mean @ kernel
+        return kernel, bias, bias + kernel[SEEN].sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
